@@ -1,0 +1,29 @@
+"""What the package raises and warns with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class UnsupportedTorchError(RuntimeError):
+    """This torch is not one that the package knows, and its shape is another.
+
+    Attributes:
+        torch_version: the version string of the torch that was found.
+        known: the range of releases that the package was written for, as text.
+        differences: one sentence for each thing that is not as a patch module expects it.
+    """
+
+    def __init__(self, torch_version: str, known: str, differences: Sequence[str]) -> None:
+        self.torch_version = torch_version
+        self.known = known
+        self.differences = tuple(differences)
+        listed = "; ".join(self.differences)
+        super().__init__(
+            f"torch {torch_version} is not supported: {listed}. Known: torch {known}. "
+            "Nothing was changed. Look for a newer inductor-override, or install a known torch."
+        )
+
+
+class NoEffectWarning(UserWarning):
+    """A scope ended and the override took part in nothing: no graph was compiled in it."""

@@ -1,0 +1,110 @@
+"""What the three hooks do: decide at the gate, notice newcomers, count what is compiled."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from inductor_override._names import OPTION, TORCH_DECIDES, log
+from inductor_override._open_scopes import Entry, OpenScopes
+from inductor_override._stores import ConfigStore
+from inductor_override.patches import PatchModule
+
+
+class Gate:
+    """The decision, with what it needs to know of this torch.
+
+    Args:
+        keep_on_top: called before the gate may be asked; puts our hook back on top of a foreign
+            assignment.
+        compiling: called with +1 when a compile starts in any thread and with -1 when it ends.
+    """
+
+    def __init__(
+        self,
+        patch: PatchModule,
+        store: ConfigStore,
+        scopes: OpenScopes,
+        keep_on_top: Callable[[], None],
+        compiling: Callable[[int], None],
+    ) -> None:
+        self.patch, self.store, self.scopes = patch, store, scopes
+        self.keep_on_top, self.compiling = keep_on_top, compiling
+        self.live = True
+        self._depth = threading.local()
+        self._held_back: set[tuple[str, int]] = set()
+
+    def on_gate(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> bool:
+        """Around `is_big_gpu`: the option's decision, or torch's own at -1."""
+        if not self.live:  # kept in someone's closure after un-patching
+            return wrapped(*args, **kwargs)  # type: ignore[no-any-return]
+        passed = self._decide(wrapped, args, kwargs)
+        for entry in self.scopes.here():
+            entry.consulted += 1
+            entry.passed += passed
+        return passed
+
+    def on_consumer(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        """Around the function that asks the gate by its name in torch's module."""
+        if self.live:
+            self.keep_on_top()
+        return wrapped(*args, **kwargs)
+
+    def on_compile(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        """Around `compile_fx`, which calls itself again for each layer of options."""
+        if not self.live:
+            return wrapped(*args, **kwargs)
+        self.keep_on_top()
+        entries = self.scopes.here()
+        depth = getattr(self._depth, "value", 0)
+        self._note_autotuning(entries)
+        self._depth.value = depth + 1
+        if depth == 0:
+            self.compiling(+1)
+        try:
+            result = wrapped(*args, **kwargs)
+            if depth == 0:
+                for entry in entries:
+                    entry.graphs += 1
+            return result
+        finally:
+            self._depth.value = depth
+            if depth == 0:
+                self.compiling(-1)
+
+    def _decide(self, wrapped: Any, args: Any, kwargs: Any) -> bool:
+        min_sms = self.store.read(OPTION)
+        if min_sms == 0 and type(min_sms) is int:
+            return True
+        if isinstance(min_sms, bool) or not isinstance(min_sms, int):
+            raise TypeError(
+                f"torch._inductor.config.{OPTION} must be an int (-1: torch decides, 0: every GPU "
+                f"passes, N: from N SMs on); it is {min_sms!r}"
+            )
+        if min_sms <= TORCH_DECIDES:
+            return bool(wrapped(*args, **kwargs))
+        sms = self.patch.count_sms(*args, **kwargs)
+        if sms is None:  # ROCm: torch goes by architecture, SMs say nothing
+            return bool(wrapped(*args, **kwargs))
+        if sms < min_sms:
+            self._say_held_back(str(args[0] if args else "0"), sms, min_sms)
+        return sms >= min_sms
+
+    def _say_held_back(self, device: str, sms: int, min_sms: int) -> None:
+        if (device, min_sms) not in self._held_back:
+            self._held_back.add((device, min_sms))
+            log.warning(
+                "GPU %s has %d SMs, %s is %d: no GEMM templates for it",
+                device,
+                sms,
+                OPTION,
+                min_sms,
+            )
+
+    def _note_autotuning(self, entries: tuple[Entry, ...]) -> None:
+        if entries:
+            config = self.store.config
+            on = config.max_autotune or getattr(config, "max_autotune_gemm", False)
+            for entry in entries:
+                entry.autotuned = entry.autotuned or bool(on)

@@ -1,0 +1,86 @@
+"""One wrapt wrapper on one module attribute, taken off again exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+Wrapper = Callable[[Any, Any, tuple[Any, ...], dict[str, Any]], Any]
+
+
+class Hook:
+    """A wrapper around `owner.name` that can be put on top again and taken off.
+
+    Someone else may assign to the attribute, or wrap it, while the hook is on. Then
+    `is_outermost` is false, `wrap_newcomer` goes on top of whatever is there now, and `detach`
+    takes off our layers only: the newcomer stays.
+    """
+
+    def __init__(self, owner: ModuleType, name: str, wrapper: Wrapper) -> None:
+        self.owner, self.name, self.wrapper = owner, name, wrapper
+        self._ours: object = None
+
+    def attach(self) -> object:
+        """Put the wrapper on top; return what it wraps.
+
+        Raises:
+            AttributeError: the owner has no such attribute.
+        """
+        self.detach()
+        # Not getattr: what is restored must be the very object that the module holds.
+        try:
+            target = vars(self.owner)[self.name]
+        except KeyError:
+            raise AttributeError(f"{self.owner.__name__} has no {self.name}") from None
+        self._ours = _layer_type()(target, self.wrapper)
+        vars(self.owner)[self.name] = self._ours
+        return target
+
+    def is_outermost(self) -> bool:
+        return self._ours is not None and vars(self.owner).get(self.name) is self._ours
+
+    def detach(self) -> None:
+        """Take our layers off, wherever in the chain of wrapt wrappers they are.
+
+        Also one that someone had saved and has put back since, as `unittest.mock.patch` does. A
+        newcomer that keeps ours in a closure keeps it: there it only passes calls on.
+        """
+        self._ours = None
+        ours = _layer_type()
+        held = vars(self.owner).get(self.name)
+        target: Any = held
+        while type(target) is ours:
+            target = target.__wrapped__
+        if target is not held:
+            vars(self.owner)[self.name] = target
+        # A plain function's __wrapped__ is a note, not what it calls: only proxies are followed.
+        while isinstance(target, _proxy_type()):
+            while type(target.__wrapped__) is ours:
+                target.__wrapped__ = target.__wrapped__.__wrapped__
+            target = target.__wrapped__
+
+
+@cache
+def _layer_type() -> Any:
+    import wrapt
+
+    class Layer(wrapt.FunctionWrapper):  # type: ignore[type-arg,unused-ignore]
+        """A type of its own, so that our layers are known from other packages' wrappers."""
+
+    return Layer
+
+
+@cache
+def _proxy_type() -> Any:
+    import wrapt
+
+    return wrapt.ObjectProxy
+
+
+def describe(target: object) -> str:
+    """Who a function is, for a message: `unsloth.kernels.is_big_gpu`."""
+    module = getattr(target, "__module__", None) or "?"
+    name = getattr(target, "__qualname__", None) or type(target).__qualname__
+    return f"{module}.{name}"

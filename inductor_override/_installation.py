@@ -1,0 +1,248 @@
+"""Installing option and hooks, all or nothing, for as long as someone needs them."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import threading
+from collections import Counter
+from contextlib import ExitStack
+from types import ModuleType
+from typing import Literal
+
+from inductor_override import patches
+from inductor_override._gate import Gate
+from inductor_override._hooks import Hook, Wrapper, describe
+from inductor_override._names import OPTION, TORCH_DECIDES, log
+from inductor_override._open_scopes import OpenScopes
+from inductor_override._stores import ConfigStore, store_of
+
+Holder = Literal["scope", "enable", "options", "environment"]
+
+CONFIG = "torch._inductor.config"
+NAMES = tuple(
+    dict.fromkeys(
+        (row.owner, name)
+        for patch in patches.modules()
+        for row in patch.TARGETS
+        for name in row.name.split("|")
+    )
+)
+ROLES = {row.role for row in patches.modules()[-1].TARGETS}
+OWNERS = tuple(dict.fromkeys(row.owner for patch in patches.modules() for row in patch.TARGETS))
+
+
+class Installation:
+    """The one installation of a process.
+
+    It stays as long as something holds it. It goes away when the last holder lets go and no
+    thread is in the middle of a compile: a compile that started with the option in the config
+    must not find it gone half-way.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.holders: Counter[Holder] = Counter()
+        self.base = TORCH_DECIDES
+        """The process-wide value: what `enable` or the environment asked for."""
+        self.foreign: list[str] = []
+        """Who else has assigned to the gate, as far as it was noticed."""
+        self.selection: patches.Selection | None = None
+        self.store: ConfigStore | None = None
+        self.scopes: OpenScopes | None = None
+        self.upstream_has_option = False
+        self.waiting = False
+        """Whether the environment's value waits for torch to import Inductor."""
+        self.problem: str | None = None
+        """Why the environment's value is not in force."""
+        self._undo: ExitStack | None = None
+        self._hooks: dict[str, Hook] = {}
+        self._gate: Gate | None = None
+        self._compiling = 0
+        self._imported: dict[str, ModuleType] | None = None
+        self._said: set[str] = set()
+        self._compared: tuple[tuple[object, ...], patches.Selection] | None = None
+
+    @property
+    def installed(self) -> bool:
+        return self._undo is not None
+
+    def on_top(self) -> bool:
+        """Whether our hook is what torch finds under the gate's name."""
+        return "gate" in self._hooks and self._hooks["gate"].is_outermost()
+
+    def foreign_on_top(self) -> bool:
+        return "gate" in self._hooks and not self._hooks["gate"].is_outermost()
+
+    def hold(self, holder: Holder) -> OpenScopes:
+        """Install if need be, and stay installed until `let_go`.
+
+        Raises:
+            UnsupportedTorchError: this torch has another shape than any known. Nothing changed.
+        """
+        # Imported before the lock is taken: an import may end in a post-import hook, which takes
+        # the lock while it holds the import lock of its module.
+        modules = self._imported
+        if modules is None:
+            modules = {name: importlib.import_module(name) for name in (CONFIG, *OWNERS)}
+            self._imported = modules
+        with self.lock:
+            self.install(modules)
+            self.holders[holder] += 1
+            assert self.scopes is not None
+            return self.scopes
+
+    def hold_once(self, holder: Holder) -> None:
+        """Like `hold`, for holders that are there or not: the second time changes nothing."""
+        with self.lock:
+            if self.holders[holder]:
+                return
+        self.hold(holder)
+        with self.lock:
+            self.holders[holder] = 1
+
+    def let_go(self, holder: Holder) -> None:
+        with self.lock:
+            self.holders[holder] = max(0, self.holders[holder] - 1)
+            self._uninstall_if_unused()
+
+    def let_go_of_all_but_scopes(self) -> None:
+        with self.lock:
+            self.holders = Counter({"scope": self.holders["scope"]})
+            self.waiting = False
+            self.set_base(TORCH_DECIDES)
+            self._uninstall_if_unused()
+
+    def set_base(self, value: int) -> None:
+        """Change the process-wide value, under the values of scopes and of the user's own."""
+        with self.lock:
+            self.base = value
+            if self.store is None or self.scopes is None or self.upstream_has_option:
+                return
+            ruling = self.store.read(OPTION)
+            self.store.set_default(value)
+            if self.store.default_is_value and self.scopes.rebase(value):
+                self.store.write(OPTION, ruling)
+
+    def install_for_environment(self, modules: dict[str, ModuleType]) -> None:
+        """Install what is imported so far, unless `disable` came first.
+
+        Raises:
+            UnsupportedTorchError: as `install`.
+        """
+        with self.lock:
+            if CONFIG in modules and (self.waiting or self.holders["environment"]):
+                self.install(modules)
+                self.waiting = False
+                self.holders["environment"] = 1
+
+    def install(self, modules: dict[str, ModuleType]) -> None:
+        """Put the option and every row whose owner is among `modules` in place.
+
+        From the environment the rows come one by one, as torch's modules are imported.
+
+        Raises:
+            UnsupportedTorchError: nothing is left of what may have been in place before.
+        """
+        with self.lock:
+            if self._undo is not None and len(self._hooks) == len(ROLES):
+                return
+            config = modules[CONFIG]
+            owners = {name: modules[name] for name in OWNERS if name in modules}
+            with ExitStack() as failed:
+                failed.callback(self._uninstall)
+                selection = self._select(config, owners)
+                if self._undo is None:
+                    self._begin(selection, config)
+                self._attach_rows(selection, owners)
+                failed.pop_all()
+            if selection.note:
+                self.say_once(selection.note)
+
+    def _select(self, config: ModuleType, owners: dict[str, ModuleType]) -> patches.Selection:
+        seen = (config, *(vars(owners[o]).get(name) for o, name in NAMES if o in owners))
+        if self._compared is not None and self._compared[0] == seen:
+            return self._compared[1]  # scopes come and go, torch stays: compared once
+        selection = patches.select(sys.modules["torch"].__version__, config, owners)
+        self._compared = (seen, selection)
+        return selection
+
+    def _begin(self, selection: patches.Selection, config: ModuleType) -> None:
+        store = store_of(config)
+        assert store is not None  # `select` has compared it
+        self._undo = ExitStack()
+        self.selection, self.store, self.scopes = selection, store, OpenScopes(store)
+        self.upstream_has_option = store.has(OPTION)
+        if self.upstream_has_option:
+            self.say_once(
+                f"this torch has an option of its own named {OPTION}: the package steps aside, "
+                "values go to torch's option and the gate is not touched"
+            )
+        else:
+            store.add(self.base)
+            self._undo.callback(store.remove)
+        self._gate = gate = Gate(
+            selection.patch, store, self.scopes, self._keep_on_top, self._count_compiles
+        )
+        self._undo.callback(setattr, gate, "live", False)
+
+    def _attach_rows(self, selection: patches.Selection, owners: dict[str, ModuleType]) -> None:
+        gate, undo = self._gate, self._undo
+        assert gate is not None
+        assert undo is not None
+        wrappers: dict[str, Wrapper] = {"compile": gate.on_compile}
+        if not self.upstream_has_option:
+            wrappers |= {"gate": gate.on_gate, "consumer": gate.on_consumer}
+        for role, owner, name in selection.names:
+            if role not in wrappers or role in self._hooks:
+                continue
+            hook = self._hooks[role] = Hook(owners[owner], name, wrappers[role])
+            target = hook.attach()
+            undo.callback(hook.detach)
+            if role == "gate":
+                self._note_foreign(target)
+
+    def _keep_on_top(self) -> None:
+        hook = self._hooks.get("gate")
+        if hook is None or hook.is_outermost():
+            return
+        with self.lock:
+            if self.installed and not hook.is_outermost():
+                self._note_foreign(hook.attach())
+
+    def _note_foreign(self, target: object) -> None:
+        if getattr(target, "__module__", None) == "torch._inductor.utils":
+            return
+        who = describe(target)
+        if who not in self.foreign:
+            self.foreign.append(who)
+        self.say_once(
+            f"torch._inductor.utils.is_big_gpu was replaced by {who}: where a threshold is set, "
+            "inductor-override decides instead; it stays in place when the override ends"
+        )
+
+    def _count_compiles(self, step: int) -> None:
+        with self.lock:
+            self._compiling += step
+            self._uninstall_if_unused()
+
+    def _uninstall_if_unused(self) -> None:
+        if self._undo is not None and not self._compiling and not any(self.holders.values()):
+            self._uninstall()
+
+    def _uninstall(self) -> None:
+        self.holders["environment"] = 0
+        undo, self._undo = self._undo, None
+        self._hooks = {}
+        self._gate = self.selection = self.store = self.scopes = None
+        self.upstream_has_option = False
+        if undo is not None:
+            undo.close()
+
+    def say_once(self, sentence: str) -> None:
+        if sentence not in self._said:
+            self._said.add(sentence)
+            log.warning("%s", sentence)
+
+
+installation = Installation()

@@ -1,0 +1,20 @@
+"""The names by which the package is known to torch, to the environment and to the log."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+OPTION: Final = "max_autotune_gemm_min_sms"
+"""The option that the package adds to `torch._inductor.config`."""
+
+ENV_OPTION: Final = "TORCHINDUCTOR_MAX_AUTOTUNE_GEMM_MIN_SMS"
+"""Sets the option for the whole process: an integer, -1 (torch decides) or more."""
+
+ENV_DISABLE: Final = "INDUCTOR_OVERRIDE_DISABLE"
+"""`1` makes every entry of the package a no-op."""
+
+TORCH_DECIDES: Final = -1
+"""The option's default: the gate asks torch's own function."""
+
+log: Final = logging.getLogger("inductor_override")

@@ -1,0 +1,97 @@
+"""What a user may ask for: the threshold, the environment's values, other Inductor options."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from inductor_override._names import ENV_DISABLE, ENV_OPTION, OPTION, TORCH_DECIDES
+
+_ALLOWED = "an int >= 0 (0 lets every GPU through, N lets a GPU with at least N SMs through)"
+
+
+def check_min_sms(value: object) -> int:
+    """Return `value` as a plain int.
+
+    A plain int, whatever subclass came in: `torch.compile(options=)` compares the exact type.
+
+    Raises:
+        TypeError: `value` is not an int, or is a bool.
+        ValueError: `value` is negative.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"min_sms must be {_ALLOWED}; got {value!r} ({type(value).__name__})")
+    if value < 0:
+        raise ValueError(
+            f"min_sms must be {_ALLOWED}; got {value}. To leave the decision to torch, "
+            "open no scope, or use enable() without a value"
+        )
+    return int(value)
+
+
+def check_inductor_options(given: Collection[str], known: Iterable[str]) -> None:
+    """Refuse an option that this torch's Inductor does not have.
+
+    Raises:
+        TypeError: the package's own option was given under its config name.
+        ValueError: an unknown option; the message names the nearest known ones.
+    """
+    if OPTION in given:
+        raise TypeError(f"{OPTION} is what min_sms sets: write min_sms=<int> instead")
+    known = set(known) - {OPTION}
+    for name in given:
+        if name not in known:
+            raise ValueError(
+                f"torch._inductor.config has no option {name!r}{did_you_mean(name, known)}"
+            )
+
+
+def did_you_mean(name: str, known: Iterable[str], count: int = 3) -> str:
+    """The end of a message about an unknown name: `; did you mean 'a', 'b'?`, or nothing."""
+    near = difflib.get_close_matches(name, list(known), n=count, cutoff=0.6)
+    return f"; did you mean {', '.join(map(repr, near))}?" if near else ""
+
+
+@dataclass(frozen=True)
+class EnvironmentValue:
+    """What the option's environment variable says.
+
+    `value` is None when the variable is not set, is empty, or cannot be used; then `problem`
+    says why, in a sentence that names the variable, its value and what is allowed.
+    """
+
+    value: int | None
+    problem: str | None = None
+
+
+def read_environment() -> EnvironmentValue:
+    """Read `TORCHINDUCTOR_MAX_AUTOTUNE_GEMM_MIN_SMS`. Never raises."""
+    text = os.environ.get(ENV_OPTION, "").strip()
+    if not text:
+        return EnvironmentValue(None)
+    try:
+        value = int(text)
+    except ValueError:
+        value = TORCH_DECIDES - 1
+    if value < TORCH_DECIDES:
+        return EnvironmentValue(
+            None,
+            f"{ENV_OPTION}={text!r} is ignored: it must be {_ALLOWED}, or -1 for torch's own "
+            "decision. torch decides in this process",
+        )
+    return EnvironmentValue(value)
+
+
+def switched_off() -> bool:
+    """True when `INDUCTOR_OVERRIDE_DISABLE=1`: every entry is then a no-op."""
+    return os.environ.get(ENV_DISABLE, "").strip() == "1"
+
+
+def switch_problem() -> str | None:
+    """A sentence about a value of `INDUCTOR_OVERRIDE_DISABLE` that means nothing, else None."""
+    text = os.environ.get(ENV_DISABLE, "").strip()
+    if text in ("", "0", "1"):
+        return None
+    return f"{ENV_DISABLE}={text!r} switches nothing off: it must be 1 (off) or 0 (on)"

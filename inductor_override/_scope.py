@@ -1,0 +1,184 @@
+"""The scope object: a context manager, a decorator, and what was seen while it was open."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import threading
+import warnings
+from collections.abc import Callable
+from types import CodeType, FrameType, TracebackType
+from typing import Any, TypeVar, cast
+
+from inductor_override._errors import NoEffectWarning
+from inductor_override._installation import installation
+from inductor_override._names import OPTION
+from inductor_override._open_scopes import Entry, OpenScopes, who_runs
+from inductor_override._option import switched_off
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Scope:
+    """One override. Can be entered again, nested, and shared between threads.
+
+    Attributes:
+        consulted: how often torch asked the gate while this scope was open.
+        passed: how often the answer was yes.
+        graphs_compiled: graphs that Inductor compiled, or took from its caches, in this scope.
+    """
+
+    def __init__(self, values: dict[str, Any], *, isolate: bool) -> None:
+        self._values = values
+        self._isolate = isolate
+        self._lock = threading.Lock()
+        self._open: list[tuple[Entry, OpenScopes | None]] = []
+        self._ended = [0, 0, 0]
+        self._decorates: CodeType | None = None
+
+    @property
+    def consulted(self) -> int:
+        return self._ended[0] + sum(entry.consulted for entry, _ in self._open)
+
+    @property
+    def passed(self) -> int:
+        return self._ended[1] + sum(entry.passed for entry, _ in self._open)
+
+    @property
+    def graphs_compiled(self) -> int:
+        return self._ended[2] + sum(entry.graphs for entry, _ in self._open)
+
+    def __repr__(self) -> str:
+        given = dict(self._values)
+        min_sms = given.pop(OPTION)
+        extra = "".join(f", {name}={value!r}" for name, value in given.items())
+        return f"override(min_sms={min_sms}{', isolate=True' if self._isolate else ''}{extra})"
+
+    def __enter__(self) -> Scope:
+        entry = Entry(self._values)
+        scopes = None
+        if not switched_off():
+            if self._isolate:
+                _reset_dynamo()
+            scopes = installation.hold("scope")
+            try:
+                scopes.open(entry)
+            except BaseException:
+                installation.let_go("scope")
+                raise
+        with self._lock:
+            self._open.append((entry, scopes))
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        entry, scopes = self._take()
+        if scopes is None:  # switched off when it was entered
+            return
+        here = scopes.close(entry)
+        installation.let_go("scope")
+        if self._isolate:
+            _reset_dynamo()
+        if not here:
+            self._warn(
+                RuntimeWarning,
+                f"{self!r} was entered in another thread or task. From torch 2.12 on Inductor "
+                "keeps its options per thread: they were put back only for new ones. Leave a "
+                "scope where it was entered",
+            )
+        elif exc_type is None:
+            self._say_if_without_effect(entry, scopes)
+
+    def __call__(self, function: F) -> F:
+        """Open the scope for each call of `function`, a plain or a coroutine function.
+
+        Raises:
+            TypeError: anything else: a class, a module, a generator function.
+        """
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(
+                f"{function.__qualname__} is a generator: the scope would be open in its caller "
+                "too, between two values. Open it inside, with `with`"
+            )
+        if not inspect.isroutine(function):
+            raise TypeError(
+                f"override() decorates functions, not {type(function).__name__} objects. For one "
+                "model use torch.compile(model, options=inductor_override.options(...))"
+            )
+        scope = Scope(self._values, isolate=self._isolate)
+        scope._decorates = getattr(inspect.unwrap(function), "__code__", None)
+
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def in_scope_async(*args: Any, **kwargs: Any) -> Any:
+                with scope:
+                    return await function(*args, **kwargs)
+
+            return cast(F, in_scope_async)
+
+        @functools.wraps(function)
+        def in_scope(*args: Any, **kwargs: Any) -> Any:
+            with scope:
+                return function(*args, **kwargs)
+
+        return cast(F, in_scope)
+
+    def _take(self) -> tuple[Entry, OpenScopes | None]:
+        runner = who_runs()
+        with self._lock:
+            if not self._open:
+                raise RuntimeError(f"{self!r} is left, but it is not open")
+            # Its entries are alike in values: only who entered tells them apart.
+            mine = [i for i, (entry, _) in enumerate(self._open) if entry.runner == runner]
+            entry, scopes = self._open.pop(mine[-1] if mine else -1)
+            for i, seen in enumerate((entry.consulted, entry.passed, entry.graphs)):
+                self._ended[i] += seen
+        return entry, scopes
+
+    def _say_if_without_effect(self, entry: Entry, scopes: OpenScopes) -> None:
+        if entry.graphs or entry.consulted:
+            if entry.graphs and not entry.consulted and not entry.autotuned:
+                installation.say_once(
+                    f"{self!r}: {entry.graphs} graph(s) compiled, none with max-autotune, so "
+                    "nothing asked the gate. Use torch.compile(..., mode='max-autotune'), or add "
+                    "max_autotune_gemm=True to the override"
+                )
+            return
+        if self._decorates is not None and self.graphs_compiled:
+            return  # a decorated function compiles at its first calls, not at each
+        per_thread = (
+            " From torch 2.12 on Inductor's options are per thread: open the scope in the thread "
+            "that compiles."
+            if scopes.store.per_context
+            else ""
+        )
+        self._warn(
+            NoEffectWarning,
+            f"{self!r} ended and no graph was compiled in it, so it had no effect. A function that "
+            "is compiled already keeps its code: let it compile for the first time in the scope, "
+            f"or use override(..., isolate=True).{per_thread}",
+        )
+
+    def _warn(self, category: type[Warning], message: str) -> None:
+        """Warn at the line of the user's that ended the scope, or at the decorated function."""
+        code = self._decorates
+        if code is not None:
+            warnings.warn_explicit(message, category, code.co_filename, code.co_firstlineno)
+            return
+        frame: FrameType | None = sys._getframe(1)
+        level = 1
+        while frame is not None and frame.f_globals.get("__name__") in (__name__, "contextlib"):
+            frame, level = frame.f_back, level + 1
+        warnings.warn(message, category, stacklevel=level)
+
+
+def _reset_dynamo() -> None:
+    import torch._dynamo
+
+    torch._dynamo.reset()

@@ -1,0 +1,43 @@
+"""torch 2.7 to 2.15: the gate also serves Intel XPU, where it opens at 16."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from inductor_override.patches._contract import Target, compile_target
+
+FIRST = (2, 7)
+LAST = (2, 15)
+STOCK_MIN_SMS = {"cuda": 68, "xpu": 16}
+GATE_PARAMETERS: tuple[str, ...] = ("index_or_device=",)
+STORES: tuple[str, ...] = ("entries", "entries per context")  # until 2.11, from 2.12 on
+TARGETS = (
+    Target(
+        role="gate",
+        owner="torch._inductor.utils",
+        name="is_big_gpu",
+        upstream="https://github.com/pytorch/pytorch/pull/143491",
+        why="it alone decides whether GEMM templates are candidates",
+    ),
+    Target(
+        role="consumer",
+        owner="torch._inductor.utils",
+        name="_use_template_for_gpu",
+        upstream="https://github.com/pytorch/pytorch/pull/143266",
+        why="it asks the gate: here a foreign assignment to is_big_gpu is noticed",
+    ),
+    compile_target(),
+)
+
+
+def count_sms(index_or_device: Any = 0) -> int | None:
+    import torch
+    from torch._inductor.runtime.hints import DeviceProperties
+    from torch._inductor.utils import get_gpu_type
+
+    if torch.version.hip:
+        return None
+    device = index_or_device
+    if not isinstance(device, torch.device):
+        device = torch.device(get_gpu_type(), index_or_device)
+    return int(DeviceProperties.create(device).multi_processor_count)
