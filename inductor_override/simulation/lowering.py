@@ -1,0 +1,166 @@
+"""The real Inductor lowering of `relu(a @ b)`, for the simulated GPU."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from inductor_override.simulation import hardware, selection
+from inductor_override.simulation.errors import NotCompiledError
+from inductor_override.simulation.result import Lowering
+
+DTYPES = ("float16", "bfloat16", "float32")
+
+# The recorder is one for the process, and Inductor keeps state of its own while it compiles.
+_one_at_a_time = threading.Lock()
+
+
+def lower(
+    m: int,
+    k: int,
+    n: int,
+    dtype: str = "float16",
+    *,
+    fx_graph_cache: bool = False,
+    backward: bool = False,
+) -> Lowering:
+    """Lower `relu(a @ b)` with max-autotune's GEMMs, for the GPU of `install_gpu`.
+
+    `a` is m x k, `b` is k x n, both of `dtype`, contiguous, and fake: nothing is allocated.  With
+    `backward`, the graph is the gradient's instead, whose two products give grad_a (m x k) and
+    grad_b (k x n).  With `fx_graph_cache`, Inductor's own cache of whole graphs is on.
+
+    The gate is asked as always: an override that is active in the calling thread has its effect.
+
+    Raises:
+        SimulationError: no GPU is simulated in this process.
+        NotCompiledError: Inductor declines this dtype on this GPU, whatever the gate says.
+    """
+    gpu = hardware.installed_gpu()
+    import torch
+    from torch._dynamo.exc import SkipFrame
+    from torch._dynamo.utils import counters
+    from torch._guards import TracingContext, tracing
+    from torch._inductor.compile_fx import compile_fx_inner
+    from torch._inductor.virtualized import V
+    from torch._subclasses.fake_tensor import FakeTensorMode
+    from torch.fx import traceback as fx_traceback
+    from torch.fx.experimental.proxy_tensor import make_fx
+    from torch.fx.experimental.symbolic_shapes import ShapeEnv
+
+    def fake(*size: int) -> Any:
+        return torch.empty(size, device="cuda", dtype=getattr(torch, dtype))
+
+    with _one_at_a_time, ExitStack() as stack:
+        fake_mode = FakeTensorMode(shape_env=ShapeEnv())
+        # Kernels are named after the operations whose names this keeps: triton_poi_fused_relu_0.
+        with fake_mode, fx_traceback.preserve_node_meta():
+            # Lambdas: a function's annotations go into the graph and cannot be pickled from there,
+            # and Inductor bypasses its cache for a graph that it cannot pickle.
+            if backward:
+                inputs = [fake(m, k), fake(k, n), fake(m, n), fake(m, n)]
+                graph = make_fx(lambda a, b, out, grad: _gradient(a, b, out, grad))(*inputs)
+            else:
+                inputs = [fake(m, k), fake(k, n)]
+                graph = make_fx(lambda a, b: (torch.relu(a @ b),))(*inputs)
+        recorder = selection.Recorder()
+        selection.record_into(recorder)
+        _number_candidates_from_zero()
+        before = _cache_counters(counters)
+        stack.enter_context(_config_patch(fx_graph_cache=fx_graph_cache))
+        stack.enter_context(_metrics_context())
+        stack.enter_context(tracing(TracingContext(fake_mode)))
+        stack.enter_context(V.set_fake_mode(fake_mode))
+        try:
+            compiled = compile_fx_inner(graph, inputs, cudagraphs=False)
+        except Exception as error:
+            # Later releases wrap what Inductor raises into an InductorError.
+            if not isinstance(getattr(error, "inner_exception", error), SkipFrame):
+                raise
+            raise NotCompiledError(
+                f"torch {torch.__version__} does not compile {dtype} for {gpu.name} "
+                f"(compute capability {gpu.capability})"
+            ) from error
+        after = _cache_counters(counters)
+    source = recorder.sources[-1] if recorder.sources else _cached_source(compiled)
+    return Lowering(
+        selections=tuple(recorder.selections),
+        kernels=tuple(_kernels_called(source)),
+        source=source,
+        cache={k: v - before.get(k, 0) for k, v in after.items() if v != before.get(k, 0)},
+    )
+
+
+def _gradient(a: Any, b: Any, out: Any, grad_out: Any) -> Any:
+    import torch
+
+    grad = torch.where(out <= 0, 0, grad_out)
+    return (grad @ b.T, a.T @ grad)
+
+
+def _number_candidates_from_zero() -> None:
+    """So that two lowerings of one graph can be compared by the names of their candidates."""
+    from torch._inductor import select_algorithm
+
+    for template in ("TritonTemplate", "SubgraphTemplate"):
+        owner = getattr(select_algorithm, template, None)
+        if hasattr(owner, "index_counter"):
+            owner.index_counter = itertools.count()
+
+
+def _config_patch(*, fx_graph_cache: bool) -> Any:
+    from torch._inductor import config
+
+    # torch 2.0 has max_autotune alone.
+    gemms = "max_autotune_gemm" if hasattr(config, "max_autotune_gemm") else "max_autotune"
+    wanted = {
+        gemms: True,
+        # Off by default in torch 2.0, where mode="max-autotune" sets it.
+        "epilogue_fusion": True,
+        "fx_graph_cache": fx_graph_cache,
+        "fx_graph_remote_cache": False,
+        # Worker processes would not know of the simulated GPU.
+        "compile_threads": 1,
+    }
+    return config.patch({key: value for key, value in wanted.items() if hasattr(config, key)})
+
+
+def _cached_source(compiled: Any) -> str:
+    """The code of a graph from the cache: before torch 2.5 it is loaded at the first call only."""
+    return Path(compiled.artifact_path).read_text("utf-8")
+
+
+def _metrics_context() -> Any:
+    """torch 2.6 counts a cache hit only inside one; `torch.compile` opens it, so do we."""
+    from contextlib import nullcontext
+
+    from torch._dynamo import utils
+
+    opened = getattr(utils, "get_metrics_context", None)
+    return opened() if opened is not None else nullcontext()
+
+
+def _cache_counters(counters: Any) -> dict[str, int]:
+    return {key: value for key, value in counters["inductor"].items() if "fxgraph" in key}
+
+
+def _kernels_called(source: str) -> list[str]:
+    """The kernels that generated wrapper code calls, in order.
+
+    Read from the syntax tree: the sources of the Triton kernels are strings in the same file.
+    """
+    calls = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            owner, method = node.func.value, node.func.attr
+            if not isinstance(owner, ast.Name):
+                continue
+            if owner.id == "extern_kernels":
+                calls.append((node.lineno, f"extern_kernels.{method}"))
+            elif method == "run" and owner.id.startswith("triton_"):
+                calls.append((node.lineno, owner.id))
+    return [name for _, name in sorted(calls)]

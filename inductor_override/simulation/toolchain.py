@@ -1,0 +1,137 @@
+"""Whether this environment's torch and Triton can lower for a simulated GPU.
+
+Answered from the metadata of what is installed, so that a person who lacks Triton is told at once,
+not after torch has been imported.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+from dataclasses import dataclass
+from importlib import metadata, util
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
+from inductor_override.simulation.errors import ToolchainError
+
+OLDEST_TORCH = (2, 0)
+
+# What each release's CUDA wheel asks for ("Requires-Dist: triton==3.7.1; ..."), for the builds that
+# ask for none, such as the CPU builds.  Two patch releases of torch have a Triton of their own.
+_TRITON_OF = {
+    (2, 0): "==2.0.0",
+    (2, 1): "==2.1.0",
+    (2, 2): "==2.2.0",
+    (2, 3): "==2.3.0",
+    (2, 3, 1): "==2.3.1",
+    (2, 4): "==3.0.0",
+    (2, 5): "==3.1.0",
+    (2, 6): "==3.2.0",
+    (2, 7): "==3.3.0",
+    (2, 7, 1): "==3.3.1",
+    (2, 8): "==3.4.0",
+    (2, 9): "==3.5.0",
+    (2, 9, 1): "==3.5.1",
+    (2, 10): "==3.6.0",
+    (2, 11): "==3.6.0",
+    (2, 12): "==3.7.0",
+    (2, 12, 1): "==3.7.1",
+    (2, 13): "==3.7.1",
+    (2, 14): "~=3.8.0",
+    (2, 15): "~=3.9.0",
+}
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """The versions found, and torch's as a tuple of (major, minor)."""
+
+    torch: str
+    triton: str
+    torch_release: tuple[int, ...]
+
+
+def check() -> Toolchain:
+    """The torch and the Triton of this environment, if they go together.
+
+    Raises:
+        ToolchainError: either is missing, torch is too old, or torch wants another Triton.  The
+            message has the line that mends it.
+    """
+    torch = _version_of("torch")
+    if torch is None:
+        raise ToolchainError("torch is not installed here: pip install torch")
+    release = Version(torch).release[:2]
+    if release < OLDEST_TORCH:
+        oldest = ".".join(map(str, OLDEST_TORCH))
+        raise ToolchainError(
+            f"a GPU can be simulated from torch {oldest} on; this is torch {torch}"
+        )
+    wanted = wanted_triton(torch)
+    name, triton = _installed_triton()
+    if triton is None:
+        raise ToolchainError(f"torch {torch} needs Triton to lower for a GPU: {_install(wanted)}")
+    if wanted is not None and not wanted.specifier.contains(triton, prereleases=True):
+        raise ToolchainError(
+            f"torch {torch} wants {wanted.name}{wanted.specifier}, but {name} {triton} is "
+            f"installed: {_install(wanted)}"
+        )
+    return Toolchain(torch=torch, triton=triton, torch_release=release)
+
+
+def missing_module(error: ModuleNotFoundError) -> ToolchainError:
+    """For a module that torch or Triton imports and does not ask for in its metadata."""
+    # Triton 3.1 to 3.3 import setuptools; torch 2.0 to 2.2 the pkg_resources that it had until 81.
+    distribution = {"pkg_resources": "'setuptools<81'"}.get(str(error.name), error.name)
+    return ToolchainError(
+        f"torch {_version_of('torch')} or Triton needs the module {error.name}: "
+        f"pip install {distribution}"
+    )
+
+
+def wanted_triton(torch: str) -> Requirement | None:
+    """The Triton that torch `torch` wants; None where neither torch nor the table says."""
+    for line in metadata.requires("torch") or ():
+        requirement = Requirement(line)
+        applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        if "triton" in requirement.name and applies:
+            return requirement
+    version = Version(torch)
+    # A vendor's or a nightly build ("2.7.0a0+7c8ec84dab.nv25.03") may come with a Triton of its own.
+    if version.is_prerelease:
+        return None
+    release = version.release
+    specifier = _TRITON_OF.get(release[:3], _TRITON_OF.get(release[:2]))
+    if specifier is None:
+        return None
+    wanted = Requirement("triton")
+    wanted.specifier = SpecifierSet(specifier)
+    return wanted
+
+
+def _install(wanted: Requirement | None) -> str:
+    if wanted is None:
+        return "pip install triton"
+    if platform.system() not in ("Linux", "Windows"):
+        return f"pip install {wanted.name}{wanted.specifier} (it is published for Linux only)"
+    spec = f"{wanted.name}{wanted.specifier}"
+    # A shell would take "~=" and ">=" for its own.
+    return f"pip install {spec}" if re.fullmatch(r"[\w.=-]+", spec) else f"pip install '{spec}'"
+
+
+def _installed_triton() -> tuple[str, str | None]:
+    for name in ("triton", "pytorch-triton", "triton-windows"):
+        version = _version_of(name)
+        if version is not None:
+            return name, version
+    return "triton", None
+
+
+def _version_of(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
