@@ -1,7 +1,7 @@
 """The GPUs that the command line knows by name, from `data/gpus.csv`.
 
 Names are matched forgivingly: case, spaces, punctuation and the words that people leave out
-("NVIDIA", "GeForce", "Tesla", "RTX") do not matter, so "RTX 3060", "rtx3060" and "3060" are one GPU.
+("NVIDIA", "GeForce", "Tesla", "RTX") do not matter: "RTX 3060", "rtx3060" and "3060" are one GPU.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """What torch decides about a GPU, what the override would change, and how that shows in the code.
 
-    from inductor_override import catalogue
-    from inductor_override.explain import explain
+from inductor_override import catalogue
+from inductor_override.explain import explain
 
-    report = explain(catalogue.find("RTX 3060"), m=1024, k=1024, n=1024)
-    len(report.stock.candidates), len(report.override.candidates)
+report = explain(catalogue.find("RTX 3060"), m=1024, k=1024, n=1024)
+len(report.stock.candidates), len(report.override.candidates)
 """
 
 from __future__ import annotations

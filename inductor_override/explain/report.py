@@ -11,9 +11,9 @@ from inductor_override.simulation.result import TRITON, VENDOR, Choice, Lowering
 
 # Said wherever the kernels are shown.
 SELECTION_NOTE = (
-    "Nothing is timed here. Where there are several candidates, the first Triton one stands in for "
-    "the fastest. On the real GPU Inductor times them all, and may well keep the vendor library's: "
-    "this says what it may choose from, not what is faster."
+    "Nothing is timed here: of several candidates, the first Triton one stands in for the fastest "
+    "(the first of all, if none is Triton's). On the real GPU Inductor times them all, and may "
+    "well keep the vendor library's. This says what it can choose from, not what is faster."
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import sys
 import threading
 from contextlib import ExitStack
 from pathlib import Path
@@ -46,6 +47,7 @@ def lower(
     from torch._dynamo.utils import counters
     from torch._guards import TracingContext, tracing
     from torch._inductor.compile_fx import compile_fx_inner
+    from torch._inductor.decomposition import select_decomp_table
     from torch._inductor.virtualized import V
     from torch._subclasses.fake_tensor import FakeTensorMode
     from torch.fx import traceback as fx_traceback
@@ -56,6 +58,8 @@ def lower(
         return torch.empty(size, device="cuda", dtype=getattr(torch, dtype))
 
     with _one_at_a_time, ExitStack() as stack:
+        # Those of torch.compile: for K = 1, say, Inductor makes a sum of the product.
+        decompositions = select_decomp_table()
         fake_mode = FakeTensorMode(shape_env=ShapeEnv())
         # Kernels are named after the operations whose names this keeps: triton_poi_fused_relu_0.
         with fake_mode, fx_traceback.preserve_node_meta():
@@ -63,10 +67,11 @@ def lower(
             # and Inductor bypasses its cache for a graph that it cannot pickle.
             if backward:
                 inputs = [fake(m, k), fake(k, n), fake(m, n), fake(m, n)]
-                graph = make_fx(lambda a, b, out, grad: _gradient(a, b, out, grad))(*inputs)
+                trace = make_fx(lambda a, b, out, grad: _gradient(a, b, out, grad), decompositions)
             else:
                 inputs = [fake(m, k), fake(k, n)]
-                graph = make_fx(lambda a, b: (torch.relu(a @ b),))(*inputs)
+                trace = make_fx(lambda a, b: (torch.relu(a @ b),), decompositions)
+            graph = trace(*inputs)
         recorder = selection.Recorder()
         selection.record_into(recorder)
         _number_candidates_from_zero()
@@ -104,10 +109,11 @@ def _gradient(a: Any, b: Any, out: Any, grad_out: Any) -> Any:
 
 def _number_candidates_from_zero() -> None:
     """So that two lowerings of one graph can be compared by the names of their candidates."""
-    from torch._inductor import select_algorithm
-
-    for template in ("TritonTemplate", "SubgraphTemplate"):
-        owner = getattr(select_algorithm, template, None)
+    for module, template in (
+        ("torch._inductor.select_algorithm", "TritonTemplate"),
+        ("torch._inductor.codegen.subgraph", "SubgraphTemplate"),
+    ):
+        owner: Any = getattr(sys.modules.get(module), template, None)
         if hasattr(owner, "index_counter"):
             owner.index_counter = itertools.count()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import platform
 import re
 from dataclasses import dataclass
-from importlib import metadata, util
+from importlib import metadata
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -100,7 +100,7 @@ def wanted_triton(torch: str) -> Requirement | None:
         if "triton" in requirement.name and applies:
             return requirement
     version = Version(torch)
-    # A vendor's or a nightly build ("2.7.0a0+7c8ec84dab.nv25.03") may come with a Triton of its own.
+    # A vendor's build or a nightly ("2.7.0a0+7c8ec84dab.nv25.03") may have a Triton of its own.
     if version.is_prerelease:
         return None
     release = version.release

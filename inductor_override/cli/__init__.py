@@ -1,0 +1,23 @@
+"""The `inductor-override` command.
+
+Each command is a file of its own here, which ends in one `click.command` function; it is added to
+the group below.  Nothing in this package imports torch: a typing error is answered at once.
+"""
+
+from __future__ import annotations
+
+import click
+
+from inductor_override import __version__
+from inductor_override.cli.explain import explain
+from inductor_override.cli.gpus import gpus
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, package_name="inductor-override")
+def main() -> None:
+    """Your own SM threshold for TorchInductor's max-autotune GEMM gate."""
+
+
+main.add_command(explain)
+main.add_command(gpus)

@@ -1,0 +1,67 @@
+"""What the options accept, as click callbacks.
+
+Each refusal is one line that names the option, the value, and what is allowed.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NoReturn
+
+import click
+
+from inductor_override import catalogue
+from inductor_override.cli.errors import CannotError
+from inductor_override.simulation import DTYPES
+
+# Beyond any GEMM of a model; far beyond, torch cannot count a fake tensor's bytes.
+LARGEST_SIDE = 1 << 20
+
+_DTYPE_ALIASES = {
+    "half": "float16",
+    "fp16": "float16",
+    "f16": "float16",
+    "bf16": "bfloat16",
+    "float": "float32",
+    "fp32": "float32",
+    "f32": "float32",
+}
+
+
+def gpu(ctx: click.Context, param: click.Parameter, value: str) -> catalogue.Gpu:
+    """A GPU of the catalogue, by its name."""
+    try:
+        return catalogue.find(value)
+    except catalogue.UnknownGpuError as error:
+        raise CannotError(f"{param.opts[0]}: {error} (all: inductor-override gpus)") from None
+
+
+def shape(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, int, int]:
+    """The sizes (m, k, n) of a product, from "MxKxN"."""
+    match = re.fullmatch(r"(\d{1,7})x(\d{1,7})x(\d{1,7})", value, re.ASCII | re.IGNORECASE)
+    sides = [int(side) for side in match.groups()] if match else []
+    if not sides or not all(1 <= side <= LARGEST_SIDE for side in sides):
+        allowed = f"MxKxN, such as 1024x1024x1024, each from 1 to {LARGEST_SIDE}"
+        _refuse(param, value, allowed)
+    m, k, n = sides
+    return m, k, n
+
+
+def dtype(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    """A dtype that Inductor has GEMM templates for, by torch's name or a usual short one."""
+    name = value.lower().removeprefix("torch.")
+    name = _DTYPE_ALIASES.get(name, name)
+    if name not in DTYPES:
+        _refuse(param, value, ", ".join(DTYPES))
+    return name
+
+
+def min_sms(ctx: click.Context, param: click.Parameter, value: str) -> int:
+    """A number of SMs; 0 asks for none."""
+    if not re.fullmatch(r"\d{1,9}", value, re.ASCII):
+        _refuse(param, value, "a whole number, 0 or more")
+    return int(value)
+
+
+def _refuse(param: click.Parameter, value: str, allowed: str) -> NoReturn:
+    raise CannotError(f"{param.opts[0]} {value!r} is not valid; allowed: {allowed}")
