@@ -94,11 +94,21 @@ def missing_module(error: ModuleNotFoundError) -> ToolchainError:
 
 def wanted_triton(torch: str) -> Requirement | None:
     """The Triton that torch `torch` wants; None where neither torch nor the table says."""
+    return declared_triton() or tabulated_triton(torch)
+
+
+def declared_triton() -> Requirement | None:
+    """What the installed torch's own metadata asks for on this platform."""
     for line in metadata.requires("torch") or ():
         requirement = Requirement(line)
         applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
         if "triton" in requirement.name and applies:
             return requirement
+    return None
+
+
+def tabulated_triton(torch: str) -> Requirement | None:
+    """What the table says of torch `torch`."""
     version = Version(torch)
     # A vendor's build or a nightly ("2.7.0a0+7c8ec84dab.nv25.03") may have a Triton of its own.
     if version.is_prerelease:

@@ -1,0 +1,240 @@
+"""The command line as its user sees it: exit codes, and what is on which stream."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+import inductor_override
+from inductor_override import catalogue
+from inductor_override.simulation import SimulationError, toolchain
+
+PACKAGE = Path(inductor_override.__file__).parent
+
+
+def run(*arguments, **environment):
+    """`python -m inductor_override ...`, in a process of its own."""
+    inherited = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    return subprocess.run(
+        [sys.executable, "-m", "inductor_override", *arguments],
+        env={**inherited, **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def triton():
+    """Skips where Triton is not there, or is not the one that torch wants."""
+    try:
+        toolchain.check()
+    except SimulationError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def answer(triton):
+    """What `explain` without any argument does."""
+    done = run("explain")
+    if done.returncode == 2 and "needs the module" in done.stderr:
+        pytest.skip(done.stderr)
+    return done
+
+
+@pytest.mark.simulated
+class TestExplain:
+    def test_works_without_any_argument(self, answer):
+        assert (answer.returncode, answer.stderr) == (0, "")
+        assert "NVIDIA GeForce RTX 3060 (simulated): 28 SMs" in answer.stdout
+        assert "a: 1024 x 1024, b: 1024 x 1024" in answer.stdout
+        assert "extern_kernels.mm" in answer.stdout
+        assert "triton_mm_0 to triton_mm_" in answer.stdout
+        assert "Nothing is timed here" in " ".join(answer.stdout.split())
+
+    def test_plain_text_where_there_is_no_terminal(self, answer):
+        assert "\x1b" not in answer.stdout
+
+    def test_json_is_all_there_is_on_standard_output(self, answer):
+        done = run(
+            "explain", "--json", "--gpu", "rtx3090", "--shape", "128x64X256", "--dtype", "bf16",
+            "--min-sms", "100",
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, "")
+        facts = json.loads(done.stdout)
+        assert facts["gpu"]["sms"] == 82
+        assert facts["shape"] == {"m": 128, "k": 64, "n": 256}
+        assert facts["dtype"] == "bfloat16"
+        assert facts["outcome"] == "held_back"
+        assert facts["override"]["required_sms"] == 100
+        assert facts["override"]["candidates"]["count"] == 1
+        assert facts["stock"]["candidates"]["triton"] > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--gpu", "RTX 3065"], ["--gpu", "'RTX 3065'", "NVIDIA GeForce RTX 3060,"]),
+        (["--gpu", "H100"], ["'H100' could be any of", "H100 PCIe, NVIDIA H100 80GB HBM3"]),
+        (["--gpu", ""], ["--gpu", "''", "inductor-override gpus"]),
+        (["--shape", "1024x1024"], ["--shape '1024x1024'", "allowed: MxKxN"]),
+        (["--shape", "0x8x8"], ["--shape '0x8x8'", "from 1 to"]),
+        (["--shape", "9999999x8x8"], ["--shape '9999999x8x8'", "1048576"]),
+        (["--dtype", "int4"], ["--dtype 'int4'", "allowed: float16, bfloat16, float32"]),
+        (["--min-sms", "-1"], ["--min-sms '-1'", "allowed: a whole number, 0 or more"]),
+        (["--min-sms", "28.0"], ["--min-sms '28.0'", "allowed: a whole number, 0 or more"]),
+        (["--min-sms", "many"], ["--min-sms 'many'", "allowed: a whole number, 0 or more"]),
+    ],
+)
+def test_a_typing_error_is_one_line_and_exit_2(arguments, said):
+    done = run("explain", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    for part in said:
+        assert part in done.stderr
+
+
+def test_a_typing_error_is_answered_without_importing_torch():
+    source = (
+        "import sys\n"
+        "from inductor_override.cli import main\n"
+        "try: main(['explain', '--gpu', '?'])\n"
+        "except SystemExit as end: print(end.code, 'torch' in sys.modules)\n"
+    )
+    inherited = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(
+        [sys.executable, "-c", source], env=inherited, capture_output=True, text=True
+    )
+    assert done.stdout.split() == ["2", "False"]
+
+
+def test_gpus_lists_every_gpu_and_who_passes():
+    done = run("gpus")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = {gpu: [] for gpu in catalogue.all_gpus()}
+    for gpu in lines:
+        lines[gpu] = [line.split() for line in done.stdout.splitlines() if f" {gpu.name}  " in line]
+    for gpu, found in lines.items():
+        assert [line[-3:] for line in found] == [
+            [str(gpu.sms), gpu.capability, "yes" if gpu.sms >= 68 else "no"]
+        ]
+
+
+def test_gpus_as_json():
+    gpus = {gpu["name"]: gpu for gpu in json.loads(run("gpus", "--json").stdout)}
+    assert len(gpus) == len(catalogue.all_gpus())
+    assert gpus["Tesla T4"]["sms"] == 40
+    assert gpus["Tesla T4"]["compute_capability"] == "7.5"
+    assert gpus["Tesla T4"]["passes_stock_gate"] is False
+    assert gpus["NVIDIA GeForce RTX 3080"]["passes_stock_gate"] is True
+
+
+def test_help_names_the_commands_and_the_version_is_the_packages():
+    for flag in ("-h", "--help"):
+        done = run(flag)
+        assert done.returncode == 0
+        assert "explain" in done.stdout
+        assert "gpus" in done.stdout
+    assert inductor_override.__version__ in run("--version").stdout
+
+
+class TestEnvironment:
+    """Which torch and Triton are installed: told apart by their metadata, before any import."""
+
+    @pytest.fixture
+    def explain_with(self, tmp_path):
+        """`explain` where only these versions are installed, and all else is as it is here."""
+
+        def explain(torch=None, triton=None, torch_requires=None, torch_source=None):
+            site = tmp_path / "site"
+            site.mkdir()
+            (site / "inductor_override").symlink_to(PACKAGE)
+            for entry in Path(click.__file__).parents[1].iterdir():
+                if not entry.name.startswith(("torch", "triton", "inductor_override")):
+                    (site / entry.name).symlink_to(entry)
+            if torch_source is not None:
+                (site / "torch.py").write_text(torch_source)
+            for name, version, requires in (
+                ("torch", torch, torch_requires),
+                ("triton", triton, None),
+            ):
+                if version is not None:
+                    folder = site / f"{name}-{version}.dist-info"
+                    folder.mkdir()
+                    lines = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}"]
+                    lines += [f"Requires-Dist: {requires}"] if requires else []
+                    (folder / "METADATA").write_text("\n".join(lines) + "\n")
+            # -S: no site-packages but this one.
+            return subprocess.run(
+                [sys.executable, "-S", "-m", "inductor_override", "explain"],
+                env={**os.environ, "PYTHONPATH": str(site)},
+                cwd=tmp_path,
+                capture_output=True,
+                text=True,
+            )
+
+        return explain
+
+    @pytest.mark.parametrize(
+        ("torch", "line"),
+        [
+            ("2.13.0", "pip install triton==3.7.1\n"),
+            ("2.12.0+cpu", "pip install triton==3.7.0\n"),
+            ("2.7.1+cu126", "pip install triton==3.3.1\n"),
+            ("2.14.1", "pip install 'triton~=3.8.0'\n"),
+            ("2.7.0a0+7c8ec84dab.nv25.03", "pip install triton\n"),
+            ("2.99.0", "pip install triton\n"),
+        ],
+    )
+    def test_without_triton_it_says_which_to_install(self, explain_with, torch, line):
+        done = explain_with(torch=torch)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith(f"error: torch {torch} needs Triton")
+        assert done.stderr.endswith(line)
+        assert done.stderr.count("\n") == 1
+
+    def test_what_torch_itself_asks_for_comes_first(self, explain_with):
+        done = explain_with(torch="2.13.0", torch_requires='triton==3.7.9; python_version > "3"')
+        assert done.stderr.endswith("pip install triton==3.7.9\n")
+
+    def test_another_triton_than_torch_wants(self, explain_with):
+        done = explain_with(torch="2.13.0", triton="3.6.0")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == (
+            "error: torch 2.13.0 wants triton==3.7.1, but triton 3.6.0 is installed: "
+            "pip install triton==3.7.1\n"
+        )
+
+    def test_without_torch(self, explain_with):
+        done = explain_with(triton="3.7.1")
+        assert done.returncode == 2
+        assert done.stderr == "error: torch is not installed here: pip install torch\n"
+
+    def test_a_torch_that_is_too_old(self, explain_with):
+        done = explain_with(torch="1.13.1", triton="2.0.0")
+        assert done.returncode == 2
+        assert done.stderr == (
+            "error: a GPU can be simulated from torch 2.0 on; this is torch 1.13.1\n"
+        )
+
+    @pytest.mark.parametrize(
+        ("raises", "code", "said"),
+        [
+            ("RuntimeError('a broken build')", 1, "RuntimeError: a broken build"),
+            (
+                "ModuleNotFoundError(name='pkg_resources')",
+                2,
+                "needs the module pkg_resources: pip install 'setuptools<81'",
+            ),
+        ],
+    )
+    def test_a_torch_that_cannot_be_imported(self, explain_with, raises, code, said):
+        done = explain_with(torch="2.13.0", triton="3.7.1", torch_source=f"raise {raises}")
+        assert (done.returncode, done.stdout) == (code, "")
+        assert done.stderr.startswith("error: ")
+        assert said in done.stderr

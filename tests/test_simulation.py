@@ -1,0 +1,231 @@
+"""The real Inductor and the real Triton lower for a GPU that is not there.
+
+One process of its own does all the lowerings, and the tests look at what came out: the stand-ins
+can't be taken back, and importing torch takes longer than everything else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import RELEASE
+
+import inductor_override
+from inductor_override import catalogue
+from inductor_override.simulation import Lowering, SimulationError, install_gpu, lower, toolchain
+
+SCRIPT = """
+import json, sys, threading
+import inductor_override as io
+from inductor_override import catalogue
+from inductor_override.simulation import (
+    NotCompiledError, ToolchainError, gate_is_open, gate_threshold, install_gpu, lower)
+
+seen = {}
+
+def keep(name, min_sms=None, shape=(256, 128, 512), **how):
+    if min_sms is None:
+        result = lower(*shape, **how)
+    else:
+        with io.override(min_sms=min_sms):
+            result = lower(*shape, **how)
+    seen[name] = result.to_dict()
+
+def sequence(name):
+    for step, min_sms in enumerate((None, 0, None, 0)):
+        keep(f"{name} {step}", min_sms, fx_graph_cache=True)
+
+try:
+    install_gpu(catalogue.find("RTX 3060"))
+except ToolchainError as error:
+    print(json.dumps({"skip": str(error)}))
+    sys.exit()
+
+keep("first")
+keep("override", 0)
+keep("after")
+keep("28", 28)
+keep("29", 29)
+keep("backward", backward=True)
+keep("backward override", 0, backward=True)
+keep("float32", 0, dtype="float32")
+keep("k=1", 0, shape=(256, 1, 512))
+sequence("main")
+worker = threading.Thread(target=lambda: (keep("worker"), sequence("worker")))
+worker.start()
+worker.join()
+seen["threshold"] = threshold = gate_threshold()
+keep("after threshold")
+
+seen["gates"] = {}
+for sms in (1, threshold - 1, threshold, threshold + 1):
+    install_gpu(catalogue.find("RTX 3090"), sms=sms)
+    seen["gates"][sms] = gate_is_open()
+install_gpu(catalogue.find("RTX 3090"))
+keep("3090")
+keep("3090 cached", fx_graph_cache=True)
+keep("3090 held back", 100)
+install_gpu(catalogue.find("T4"))
+try:
+    keep("T4 bfloat16", dtype="bfloat16")
+except NotCompiledError as error:
+    seen["T4 declined"] = str(error)
+print(json.dumps(seen))
+"""
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory):
+    """What the process with the simulated GPU did, by name."""
+    try:
+        toolchain.check()
+    except SimulationError as error:
+        pytest.skip(str(error))
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        "TORCHINDUCTOR_CACHE_DIR": str(tmp_path_factory.mktemp("inductor")),
+    }
+    child = subprocess.run(
+        [sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True
+    )
+    assert child.returncode == 0, child.stderr
+    answer = json.loads(child.stdout)
+    if "skip" in answer:
+        pytest.skip(answer["skip"])
+    return answer
+
+
+@pytest.fixture(scope="module")
+def lowered(seen):
+    """One lowering by name."""
+    return lambda name: Lowering.from_dict(seen[name])
+
+
+@pytest.mark.simulated
+class TestLowering:
+    def test_torch_alone_has_one_candidate_and_calls_the_vendor(self, lowered):
+        stock = lowered("first")
+        assert stock.candidates == [("mm", ["mm"])]
+        assert stock.names("vendor") == ["mm"]
+        assert stock.kernels[0] == "extern_kernels.mm"
+        assert len(stock.kernels) == 2  # and a pointwise one
+        assert "extern_kernels.mm(" in stock.source
+        assert not stock.template
+
+    def test_the_override_brings_candidates_and_one_fused_template(self, lowered):
+        overridden = lowered("override")
+        [(op, names)] = overridden.candidates
+        assert op == "mm"
+        assert names[0] == "mm"
+        assert len(names) > 10
+        assert overridden.names("triton") == [f"triton_mm_{i}" for i in range(len(names) - 1)]
+        assert overridden.template
+        assert len(overridden.kernels) == 1
+        assert "extern_kernels.mm(" not in overridden.source
+        if RELEASE >= (2, 1):  # 2.0 names its kernels by number alone
+            assert overridden.kernels == ("triton_tem_fused_mm_relu_0",)
+
+    def test_afterwards_all_is_as_before(self, lowered):
+        assert lowered("after") == lowered("first")
+        assert lowered("after threshold") == lowered("first")
+        assert lowered("worker") == lowered("first")
+
+    def test_min_sms_is_what_the_gpu_must_have(self, lowered):
+        assert lowered("28") == lowered("override")
+        assert lowered("29") == lowered("first")
+
+    def test_both_products_of_the_backward(self, lowered):
+        assert lowered("backward").candidates == [("mm", ["mm"]), ("mm", ["mm"])]
+        overridden = lowered("backward override")
+        assert [len(names) > 10 for _, names in overridden.candidates] == [True, True]
+        assert overridden.template
+
+    def test_other_dtypes(self, lowered):
+        assert len(lowered("float32").names("triton")) > 10
+
+    def test_a_product_that_inductor_computes_without_a_gemm(self, lowered):
+        without = lowered("k=1")
+        # Releases differ; none may fail, and candidates and code must agree.
+        assert bool(without.candidates) == without.template
+
+    def test_what_is_sent_comes_back(self, lowered):
+        result = lowered("override")
+        assert Lowering.from_dict(json.loads(json.dumps(result.to_dict()))) == result
+
+
+@pytest.mark.simulated
+class TestGraphCache:
+    @pytest.fixture(autouse=True)
+    def _release(self):
+        if RELEASE < (2, 2):
+            pytest.skip("torch 2.2 is the first with an FX graph cache")
+
+    def test_miss_miss_hit_hit_in_the_main_thread(self, lowered):
+        steps = [lowered(f"main {step}") for step in range(4)]
+        miss, hit = {"fxgraph_cache_miss": 1}, {"fxgraph_cache_hit": 1}
+        assert [step.cache for step in steps] == [miss, miss, hit, hit]
+        assert [step.template for step in steps] == [False, True, False, True]
+        assert [step.source for step in steps[2:]] == [step.source for step in steps[:2]]
+
+    def test_a_thread_that_had_compiled_before_is_served_the_same(self, lowered):
+        steps = [lowered(f"worker {step}") for step in range(4)]
+        assert [step.cache for step in steps] == [{"fxgraph_cache_hit": 1}] * 4
+        assert [step.template for step in steps] == [False, True, False, True]
+
+    def test_another_gpu_is_never_served_the_code_of_the_first(self, lowered):
+        assert lowered("3090 cached").cache == {"fxgraph_cache_miss": 1}
+        assert lowered("3090 cached").template
+
+
+@pytest.mark.simulated
+class TestGpu:
+    def test_the_threshold_is_the_one_of_this_torch(self, seen):
+        assert seen["threshold"] == (80 if RELEASE < (2, 4) else 68)
+
+    def test_the_gate_opens_at_the_threshold(self, seen):
+        assert list(seen["gates"].values()) == [False, False, True, True]
+
+    def test_a_big_gpu_passes_by_itself_and_can_be_held_back(self, lowered):
+        assert lowered("3090").template
+        assert lowered("3090 held back").candidates == [("mm", ["mm"])]
+
+    @pytest.mark.skipif(RELEASE < (2, 4), reason="checked from torch 2.4 on")
+    def test_a_dtype_that_torch_does_not_compile_for_the_gpu(self, seen):
+        assert seen["T4 declined"] == (
+            f"torch {torch.__version__} does not compile bfloat16 for Tesla T4 "
+            "(compute capability 7.5)"
+        )
+
+
+def test_nothing_is_installed_where_inductor_is_imported_already():
+    before = vars(torch.cuda).copy()
+    with pytest.raises(SimulationError, match=r"before torch\._dynamo|pip install"):
+        install_gpu(catalogue.find("RTX 3060"))
+    assert vars(torch.cuda) == before
+
+
+def test_nothing_is_lowered_without_a_simulated_gpu():
+    with pytest.raises(SimulationError, match="install_gpu"):
+        lower(16, 16, 16)
+
+
+def test_the_table_of_tritons_agrees_with_what_this_torch_asks_for():
+    declared = toolchain.declared_triton()
+    if declared is None:
+        pytest.skip(f"torch {torch.__version__} asks for no Triton")
+    assert declared.specifier == toolchain.tabulated_triton(torch.__version__).specifier
+
+
+def test_the_package_does_not_need_the_simulation():
+    source = (
+        "import sys, inductor_override; sys.exit('inductor_override.simulation' in sys.modules)"
+    )
+    root = Path(inductor_override.__file__).parents[1]
+    assert subprocess.run([sys.executable, "-c", source], cwd=root).returncode == 0
