@@ -42,9 +42,9 @@ def override(min_sms: int = 0, *, isolate: bool = False, **inductor_config: Any)
     Warns:
         NoEffectWarning: on exit, if no graph was compiled in the scope.
     """
-    values = {OPTION: check_min_sms(min_sms), **inductor_config}
-    if inductor_config:
-        check_inductor_options(inductor_config, _config()._config)
+    values = {OPTION: check_min_sms(min_sms)}
+    if inductor_config:  # only then is Inductor imported before the scope is entered
+        values |= check_inductor_options(inductor_config, _config()._config)
     return Scope(values, isolate=isolate)
 
 
@@ -96,9 +96,8 @@ def options(mode: str | None = None, *, min_sms: int = 0, **inductor_config: Any
         UnsupportedTorchError: this torch has another shape than any known. Nothing changed.
     """
     value = check_min_sms(min_sms)
-    config = _config()
-    check_inductor_options(inductor_config, config._config)
-    chosen = {**_options_of_mode(mode), **inductor_config}
+    further = check_inductor_options(inductor_config, _config()._config)
+    chosen = {**_options_of_mode(mode), **further}
     if switched_off():
         log.info("options() leaves %s out: INDUCTOR_OVERRIDE_DISABLE=1", OPTION)
         return chosen
@@ -115,9 +114,15 @@ def _config() -> Any:
 def _options_of_mode(mode: str | None) -> dict[str, Any]:
     if mode is None:
         return {}
-    from torch._inductor import list_mode_options
+    import torch._inductor
 
-    known = list_mode_options()
+    if hasattr(torch._inductor, "list_mode_options"):  # from 2.1 on
+        known = torch._inductor.list_mode_options()
+    else:
+        known = {
+            name: torch._TorchCompileInductorWrapper(name, None, None).config
+            for name in ("default", "reduce-overhead", "max-autotune")
+        }
     if mode not in known:
         raise ValueError(
             f"torch.compile has no mode {mode!r}{did_you_mean(mode, known)} "

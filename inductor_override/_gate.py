@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from inductor_override._names import OPTION, TORCH_DECIDES, log
-from inductor_override._open_scopes import Entry, OpenScopes
+from inductor_override._open_scopes import OpenScopes, Seen
 from inductor_override._stores import ConfigStore
 from inductor_override.patches import PatchModule
 
@@ -40,9 +40,9 @@ class Gate:
         if not self.live:  # kept in someone's closure after un-patching
             return wrapped(*args, **kwargs)  # type: ignore[no-any-return]
         passed = self._decide(wrapped, args, kwargs)
-        for entry in self.scopes.here():
-            entry.consulted += 1
-            entry.passed += passed
+        for seen in self.scopes.seen_here():
+            seen.consulted += 1
+            seen.passed += passed
         return passed
 
     def on_consumer(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
@@ -56,17 +56,17 @@ class Gate:
         if not self.live:
             return wrapped(*args, **kwargs)
         self.keep_on_top()
-        entries = self.scopes.here()
+        seen_here = self.scopes.seen_here()
         depth = getattr(self._depth, "value", 0)
-        self._note_autotuning(entries)
+        self._note_autotuning(seen_here)
         self._depth.value = depth + 1
         if depth == 0:
             self.compiling(+1)
         try:
             result = wrapped(*args, **kwargs)
             if depth == 0:
-                for entry in entries:
-                    entry.graphs += 1
+                for seen in seen_here:
+                    seen.graphs += 1
             return result
         finally:
             self._depth.value = depth
@@ -102,9 +102,9 @@ class Gate:
                 min_sms,
             )
 
-    def _note_autotuning(self, entries: tuple[Entry, ...]) -> None:
-        if entries:
+    def _note_autotuning(self, seen_here: set[Seen]) -> None:
+        if seen_here:
             config = self.store.config
-            on = config.max_autotune or getattr(config, "max_autotune_gemm", False)
-            for entry in entries:
-                entry.autotuned = entry.autotuned or bool(on)
+            on = config.max_autotune or getattr(config, "max_autotune_gemm", False)  # from 2.1 on
+            for seen in seen_here:
+                seen.autotuned = seen.autotuned or bool(on)

@@ -76,7 +76,8 @@ def _layer_type() -> Any:
 def _proxy_type() -> Any:
     import wrapt
 
-    return wrapt.ObjectProxy
+    # In wrapt 2 a FunctionWrapper is no ObjectProxy any more, but both are this.
+    return getattr(wrapt, "BaseObjectProxy", None) or wrapt.ObjectProxy
 
 
 def describe(target: object) -> str:

@@ -28,18 +28,27 @@ def who_runs() -> tuple[int, int]:
     return threading.get_ident(), id(task) if task is not None else 0
 
 
-class Entry:
-    """One time that a scope was entered, and what was seen in it."""
+class Seen:
+    """What was seen while a scope was open."""
 
-    __slots__ = ("autotuned", "closed", "consulted", "graphs", "passed", "runner", "values")
+    __slots__ = ("autotuned", "consulted", "graphs", "passed")
 
-    def __init__(self, values: dict[str, Any]) -> None:
-        self.values = values
-        self.runner = who_runs()
-        self.closed = False
+    def __init__(self) -> None:
         self.consulted = self.passed = self.graphs = 0
         self.autotuned = False
         """Whether a graph was compiled with max_autotune or max_autotune_gemm on."""
+
+
+class Entry:
+    """One time that a scope was entered. `scope_seen` is shared by all entries of the scope."""
+
+    __slots__ = ("closed", "runner", "scope_seen", "seen", "values")
+
+    def __init__(self, values: dict[str, Any], scope_seen: Seen) -> None:
+        self.values = values
+        self.runner = who_runs()
+        self.closed = False
+        self.seen, self.scope_seen = Seen(), scope_seen
 
 
 class _State(NamedTuple):
@@ -62,6 +71,11 @@ class OpenScopes:
     def here(self) -> tuple[Entry, ...]:
         """The scopes whose values may be in force here, oldest first."""
         return self._state().entries
+
+    def seen_here(self) -> set[Seen]:
+        """Where to note what happens here; each once, also for a scope that is entered twice."""
+        entries = self.here()
+        return {e.seen for e in entries} | {e.scope_seen for e in entries} if entries else set()
 
     def open(self, entry: Entry) -> None:
         """Put the entry's values in force; all of them or, with the error raised, none.

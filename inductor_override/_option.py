@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from inductor_override._names import ENV_DISABLE, ENV_OPTION, OPTION, TORCH_DECIDES
 
@@ -31,21 +32,23 @@ def check_min_sms(value: object) -> int:
     return int(value)
 
 
-def check_inductor_options(given: Collection[str], known: Iterable[str]) -> None:
-    """Refuse an option that this torch's Inductor does not have.
+def check_inductor_options(given: Mapping[str, Any], known: Iterable[str]) -> dict[str, Any]:
+    """Return the options under their config names (`torch.compile` takes dashes too).
 
     Raises:
         TypeError: the package's own option was given under its config name.
         ValueError: an unknown option; the message names the nearest known ones.
     """
-    if OPTION in given:
+    options = {name.replace("-", "_"): value for name, value in given.items()}
+    if OPTION in options:
         raise TypeError(f"{OPTION} is what min_sms sets: write min_sms=<int> instead")
     known = set(known) - {OPTION}
-    for name in given:
+    for name in options:
         if name not in known:
             raise ValueError(
                 f"torch._inductor.config has no option {name!r}{did_you_mean(name, known)}"
             )
+    return options
 
 
 def did_you_mean(name: str, known: Iterable[str], count: int = 3) -> str:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast
 from inductor_override._errors import NoEffectWarning
 from inductor_override._installation import installation
 from inductor_override._names import OPTION
-from inductor_override._open_scopes import Entry, OpenScopes, who_runs
+from inductor_override._open_scopes import Entry, OpenScopes, Seen, who_runs
 from inductor_override._option import switched_off
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -34,20 +34,20 @@ class Scope:
         self._isolate = isolate
         self._lock = threading.Lock()
         self._open: list[tuple[Entry, OpenScopes | None]] = []
-        self._ended = [0, 0, 0]
+        self._seen = Seen()
         self._decorates: CodeType | None = None
 
     @property
     def consulted(self) -> int:
-        return self._ended[0] + sum(entry.consulted for entry, _ in self._open)
+        return self._seen.consulted
 
     @property
     def passed(self) -> int:
-        return self._ended[1] + sum(entry.passed for entry, _ in self._open)
+        return self._seen.passed
 
     @property
     def graphs_compiled(self) -> int:
-        return self._ended[2] + sum(entry.graphs for entry, _ in self._open)
+        return self._seen.graphs
 
     def __repr__(self) -> str:
         given = dict(self._values)
@@ -56,7 +56,7 @@ class Scope:
         return f"override(min_sms={min_sms}{', isolate=True' if self._isolate else ''}{extra})"
 
     def __enter__(self) -> Scope:
-        entry = Entry(self._values)
+        entry = Entry(self._values, self._seen)
         scopes = None
         if not switched_off():
             if self._isolate:
@@ -136,16 +136,14 @@ class Scope:
                 raise RuntimeError(f"{self!r} is left, but it is not open")
             # Its entries are alike in values: only who entered tells them apart.
             mine = [i for i, (entry, _) in enumerate(self._open) if entry.runner == runner]
-            entry, scopes = self._open.pop(mine[-1] if mine else -1)
-            for i, seen in enumerate((entry.consulted, entry.passed, entry.graphs)):
-                self._ended[i] += seen
-        return entry, scopes
+            return self._open.pop(mine[-1] if mine else -1)
 
     def _say_if_without_effect(self, entry: Entry, scopes: OpenScopes) -> None:
-        if entry.graphs or entry.consulted:
-            if entry.graphs and not entry.consulted and not entry.autotuned:
+        seen = entry.seen
+        if seen.graphs or seen.consulted:
+            if seen.graphs and not seen.consulted and not seen.autotuned:
                 installation.say_once(
-                    f"{self!r}: {entry.graphs} graph(s) compiled, none with max-autotune, so "
+                    f"{self!r}: {seen.graphs} graph(s) compiled, none with max-autotune, so "
                     "nothing asked the gate. Use torch.compile(..., mode='max-autotune'), or add "
                     "max_autotune_gemm=True to the override"
                 )
@@ -172,7 +170,7 @@ class Scope:
             warnings.warn_explicit(message, category, code.co_filename, code.co_firstlineno)
             return
         frame: FrameType | None = sys._getframe(1)
-        level = 1
+        level = 2
         while frame is not None and frame.f_globals.get("__name__") in (__name__, "contextlib"):
             frame, level = frame.f_back, level + 1
         warnings.warn(message, category, stacklevel=level)

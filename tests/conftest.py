@@ -1,0 +1,176 @@
+"""What the tests share: a device that is not there, and a torch to compare with.
+
+Only the hardware is stood in for: the device's properties. The gate, the config, Dynamo and the
+compiler are torch's own.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+import types
+from collections.abc import Callable, Iterator
+
+# Before torch: one compile thread keeps a process small, and no test depends on a user's setting.
+os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
+os.environ["TORCHINDUCTOR_CACHE_DIR"] = tempfile.mkdtemp(prefix="inductor-override-tests-")
+atexit.register(shutil.rmtree, os.environ["TORCHINDUCTOR_CACHE_DIR"], ignore_errors=True)
+for _name in ("TORCHINDUCTOR_MAX_AUTOTUNE_GEMM_MIN_SMS", "INDUCTOR_OVERRIDE_DISABLE"):
+    os.environ.pop(_name, None)
+
+import pytest
+import torch
+
+_sms = 28
+
+
+def _properties(device: object = None) -> object:
+    return types.SimpleNamespace(
+        name="stand-in",
+        major=8,
+        minor=6,
+        multi_processor_count=_sms,
+        total_memory=12 << 30,
+        warp_size=32,
+        max_threads_per_multi_processor=1536,
+        regs_per_multiprocessor=65536,
+        gcnArchName="",
+    )
+
+
+# torch._dynamo.device_interface keeps references, so before it is imported.
+torch.cuda.get_device_properties = _properties
+torch.cuda.get_device_capability = lambda device=None: (8, 6)
+
+import torch._inductor.compile_fx
+import torch._inductor.config as config
+import torch._inductor.utils as utils
+
+import inductor_override as io
+from inductor_override._installation import installation
+
+RELEASE = tuple(int(part) for part in torch.__version__.split(".")[:2])
+
+
+@pytest.fixture
+def device() -> object:
+    """What torch passes to its gate in this release."""
+    return torch.device("cuda", 0) if RELEASE >= (2, 6) else 0
+
+
+@pytest.fixture
+def set_sms() -> Iterator[Callable[[int], None]]:
+    """Give the stand-in device another number of SMs. 28 unless told."""
+
+    def set_to(count: int) -> None:
+        global _sms
+        _sms = count
+        _forget()
+
+    set_to(28)
+    yield set_to
+    set_to(28)
+
+
+def _forget() -> None:
+    stock = utils.is_big_gpu
+    while hasattr(stock, "__wrapped__") and not hasattr(type(stock), "cache_clear"):
+        stock = stock.__wrapped__
+    if hasattr(stock, "cache_clear"):
+        stock.cache_clear()
+    try:
+        from torch._inductor.runtime.hints import DeviceProperties
+
+        DeviceProperties.create.cache_clear()
+    except (ImportError, AttributeError):
+        pass  # before 2.6
+
+
+@pytest.fixture
+def ask(device: object, set_sms: Callable[[int], None]) -> Callable[[], bool]:
+    """Ask as Inductor asks: through torch's module."""
+    return lambda: utils.is_big_gpu(device)
+
+
+class Snapshot:
+    """All that un-patching has to bring back."""
+
+    def __init__(self) -> None:
+        self.gate = vars(utils)["is_big_gpu"]
+        self.functions = {
+            (module.__name__, name): value
+            for module in (utils, torch._inductor.compile_fx)
+            for name, value in vars(module).items()
+            if callable(value)
+        }
+        self.options = dict(config._config)
+        self.values = {name: _value(entry) for name, entry in self.options.items()}
+        self.attributes = set(vars(config))
+
+    def differences(self) -> list[str]:
+        now = Snapshot()
+        found = []
+        if now.gate is not self.gate:
+            found.append(f"is_big_gpu is {now.gate!r}")
+        found += [
+            f"{where} is another object"
+            for where, value in now.functions.items()
+            if self.functions.get(where) is not value
+        ]
+        found += [f"option {name} is new" for name in now.options.keys() - self.options.keys()]
+        found += [f"option {name} is gone" for name in self.options.keys() - now.options.keys()]
+        found += [
+            f"option {name} is {now.values[name]!r}, was {value!r}"
+            for name, value in self.values.items()
+            if name in now.values and now.values[name] != value
+        ]
+        if now.attributes != self.attributes:
+            found.append(f"attributes of the config: {now.attributes ^ self.attributes}")
+        return found
+
+
+def _value(entry: object) -> object:
+    # What a read gives, without reading: that makes torch keep copies of lists and dicts.
+    if RELEASE < (2, 6):
+        return entry
+    override = entry.user_override.get() if RELEASE >= (2, 12) else entry.user_override
+    return entry.default if type(override) is object else override
+
+
+@pytest.fixture(autouse=True)
+def no_trace() -> Iterator[Snapshot]:
+    """Every test leaves torch as it found it."""
+    before = Snapshot()
+    installation._said.clear()
+    yield before
+    io.disable()
+    assert installation.holders["scope"] == 0, "a scope was left open"
+    assert before.differences() == []
+
+
+@pytest.fixture
+def compiled() -> Iterator[Callable[..., object]]:
+    """Compile and run a fresh function on the CPU: `compiled(mode=..., options=...)`."""
+    torch._dynamo.reset()
+
+    def run(**how: object) -> object:
+        def function(x: torch.Tensor) -> torch.Tensor:
+            return torch.relu(x) + 1
+
+        # Dynamo keeps what it compiled by code object: a new one each time.
+        fresh = types.FunctionType(function.__code__.replace(), globals())
+        return torch.compile(fresh, **how)(torch.randn(8))
+
+    yield run
+    torch._dynamo.reset()
+
+
+@pytest.fixture
+def in_thread() -> Iterator[Callable[[Callable[[], object]], object]]:
+    """Run something in one other thread, the same one each time."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as pool:
+        yield lambda function: pool.submit(function).result(timeout=60)

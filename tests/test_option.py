@@ -1,0 +1,137 @@
+"""The option is a real entry of Inductor's config, for as long as it is there."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+import torch
+import torch._inductor.config as config
+from conftest import RELEASE
+
+import inductor_override as io
+
+OPTION = "max_autotune_gemm_min_sms"
+pytestmark = pytest.mark.filterwarnings("ignore::inductor_override.NoEffectWarning")
+
+
+def copy_of_config() -> dict:
+    return config.get_config_copy() if RELEASE >= (2, 4) else dict(config._config)
+
+
+def test_it_is_absent_before_and_after():
+    assert not hasattr(config, OPTION)
+    io.enable()
+    assert type(getattr(config, OPTION)) is int
+    assert copy_of_config()[OPTION] == -1
+    io.disable()
+    assert not hasattr(config, OPTION)
+    assert OPTION not in copy_of_config()
+
+
+def test_assigning_and_patching_work_as_for_any_option():
+    io.enable(min_sms=40)
+    assert getattr(config, OPTION) == 40
+    with config.patch({OPTION: 3}):
+        assert getattr(config, OPTION) == 3
+
+    @config.patch({OPTION: 5})
+    def decorated():
+        return getattr(config, OPTION)
+
+    assert decorated() == 5
+    setattr(config, OPTION, 7)
+    assert getattr(config, OPTION) == 7
+
+
+def test_save_and_load_round_trip():
+    io.enable(min_sms=9)
+    saved = pickle.loads(config.save_config())
+    with config.patch({OPTION: 1}):
+        config.load_config(pickle.dumps({OPTION: saved[OPTION]}))
+        assert getattr(config, OPTION) == 9
+
+
+@pytest.mark.skipif(RELEASE < (2, 2), reason="torch 2.0 and 2.1 have no config hash")
+def test_the_value_is_part_of_the_config_hash():
+    stock = config.get_hash()
+    with io.override(min_sms=0):
+        zero = config.get_hash()
+        with io.override(min_sms=1):
+            one = config.get_hash()
+        assert config.get_hash() == zero
+    assert config.get_hash() == stock
+    assert len({stock, zero, one}) == 3
+
+
+def test_torch_compile_takes_it_as_an_option():
+    chosen = io.options(min_sms=7)
+    assert chosen == {OPTION: 7}
+    torch.compile(lambda x: x, options=chosen)
+
+
+def test_options_merge_mode_threshold_and_further_options():
+    chosen = io.options(mode="max-autotune", min_sms=0, epilogue_fusion=False)
+    assert chosen["epilogue_fusion"] is False
+    assert chosen["max_autotune"] is True
+    assert chosen[OPTION] == 0
+    torch.compile(lambda x: x, options=chosen)
+
+
+def test_enable_reaches_every_thread(ask, in_thread):
+    in_thread(config.save_config)  # keeps the whole config as a dict in that thread, from 2.13 on
+    io.enable(min_sms=12)
+    assert in_thread(lambda: getattr(config, OPTION)) == 12
+    io.enable(min_sms=0)
+    assert in_thread(ask) is True
+    io.disable()
+    assert in_thread(ask) is False
+    in_thread(config.save_config)
+
+
+@pytest.mark.skipif(RELEASE < (2, 2), reason="torch 2.0 and 2.1 have no config hash")
+def test_a_thread_that_hashed_before_sees_each_change(in_thread):
+    stock = in_thread(config.get_hash)
+    io.enable(min_sms=0)
+    zero = in_thread(config.get_hash)
+    io.enable(min_sms=30)
+    thirty = in_thread(config.get_hash)
+    io.disable()
+    assert in_thread(config.get_hash) == stock
+    assert len({stock, zero, thirty}) == 3
+
+
+def test_enable_again_changes_the_value_and_disable_is_idempotent(ask):
+    io.enable(min_sms=0)
+    assert ask() is True
+    io.enable(min_sms=29)
+    assert ask() is False
+    io.disable()
+    io.disable()
+    assert not hasattr(config, OPTION)
+
+
+def test_enable_under_an_open_scope_waits_for_its_end(ask):
+    with io.override(min_sms=0):
+        io.enable(min_sms=29)
+        assert ask() is True
+    assert ask() is False
+    assert getattr(config, OPTION) == 29
+
+
+def test_disable_leaves_an_open_scope_in_force(ask):
+    io.enable(min_sms=29)
+    with io.override(min_sms=0):
+        io.disable()
+        assert ask() is True
+    assert not hasattr(config, OPTION)
+
+
+def test_enable_says_that_an_assignment_rules_over_it(caplog):
+    if RELEASE < (2, 6):
+        pytest.skip("until 2.5 default and value are one: enable() overwrites the assignment")
+    io.enable(min_sms=0)
+    setattr(config, OPTION, 3)
+    io.enable(min_sms=9)
+    assert getattr(config, OPTION) == 3
+    assert "was assigned 3, which rules" in caplog.text

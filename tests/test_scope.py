@@ -1,0 +1,261 @@
+"""The scope as its user meets it: decorator, counters, warnings, isolation, bad input."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from contextlib import ExitStack
+
+import pytest
+import torch
+import torch._inductor.config as config
+from conftest import RELEASE
+
+import inductor_override as io
+from inductor_override import NoEffectWarning
+
+OPTION = "max_autotune_gemm_min_sms"
+quiet = pytest.mark.filterwarnings("ignore::inductor_override.NoEffectWarning")
+
+
+# Bad input changes nothing -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("entry", [io.override, io.enable, lambda v: io.options(min_sms=v)])
+@pytest.mark.parametrize(
+    ("bad", "error"),
+    [
+        (-1, ValueError),
+        (True, TypeError),
+        (False, TypeError),
+        ("28", TypeError),
+        (28.0, TypeError),
+        ([], TypeError),
+    ],
+)
+def test_min_sms_says_what_was_given_and_what_is_allowed(entry, bad, error, no_trace):
+    with pytest.raises(error, match="int >= 0") as caught:
+        entry(bad)
+    assert repr(bad) in str(caught.value)
+    assert no_trace.differences() == []
+
+
+def test_min_sms_none_is_only_for_enable():
+    with pytest.raises(TypeError, match="int >= 0"):
+        io.override(None)
+    with pytest.raises(TypeError, match="int >= 0"):
+        io.options(min_sms=None)
+
+
+@pytest.mark.parametrize("entry", [io.override, io.options])
+def test_an_unknown_option_names_the_nearest(entry, no_trace):
+    with pytest.raises(ValueError, match=r"no option 'max_autotun'.*'max_autotune'"):
+        entry(max_autotun=True)
+    with pytest.raises(TypeError, match="min_sms"):
+        entry(**{OPTION: 3})
+    assert no_trace.differences() == []
+
+
+def test_an_unknown_mode_names_the_nearest(no_trace):
+    with pytest.raises(ValueError, match="no mode 'max-autotone'; did you mean 'max-autotune'"):
+        io.options(mode="max-autotone")
+    assert no_trace.differences() == []
+
+
+def test_an_int_subclass_becomes_a_plain_int():
+    class Count(int):
+        pass
+
+    assert type(io.options(min_sms=Count(3))[OPTION]) is int
+
+
+@pytest.mark.skipif(RELEASE < (2, 6), reason="options forced by the environment came with 2.6")
+def test_an_option_that_cannot_take_effect_is_refused(no_trace):
+    entry = config._config["epilogue_fusion"]
+    entry.env_value_force = True
+    try:
+        with pytest.raises(ValueError, match="epilogue_fusion=False cannot take effect"):
+            io.override(min_sms=0, max_autotune=True, epilogue_fusion=False).__enter__()
+        del entry.env_value_force
+        assert no_trace.differences() == []
+    finally:
+        vars(entry).pop("env_value_force", None)
+        if "env_value_force" not in vars(type(entry)):
+            entry.env_value_force = entry.env_value_default
+
+
+# The decorator -----------------------------------------------------------------------------
+
+
+@quiet
+def test_it_decorates_functions_and_coroutine_functions(ask):
+    @io.override(min_sms=0)
+    def plain(x: int, *, y: int) -> tuple[int, bool]:
+        "doc"
+        return x + y, ask()
+
+    @io.override(min_sms=0)
+    async def coroutine(x: int) -> tuple[int, bool]:
+        await asyncio.sleep(0)
+        return x, ask()
+
+    assert plain(1, y=2) == (3, True)
+    assert (plain.__name__, plain.__doc__) == ("plain", "doc")
+    assert asyncio.iscoroutinefunction(coroutine)
+    assert asyncio.run(coroutine(5)) == (5, True)
+    assert ask() is False
+
+
+@quiet
+def test_a_decorated_method_and_a_recursive_function(ask):
+    class Thing:
+        @io.override(min_sms=0)
+        def method(self, depth: int) -> bool:
+            return ask() if depth == 0 else self.method(depth - 1)
+
+    assert Thing().method(3) is True
+    assert ask() is False
+
+
+def test_what_cannot_be_decorated_says_what_to_do():
+    def generator():
+        yield 1
+
+    async def agenerator():
+        yield 1
+
+    for bad in (generator, agenerator):
+        with pytest.raises(TypeError, match="Open it inside"):
+            io.override(min_sms=0)(bad)
+    for bad in (torch.nn.Linear(1, 1), torch.nn.Linear):
+        with pytest.raises(TypeError, match="options"):
+            io.override(min_sms=0)(bad)
+
+
+# Counting and warning ----------------------------------------------------------------------
+
+
+def test_a_graph_that_is_compiled_is_counted_and_nothing_is_said(compiled):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", NoEffectWarning)
+        with io.override(min_sms=0) as scope:
+            compiled()
+            assert scope.graphs_compiled == 1
+            compiled(options={"max_autotune": True})
+        assert scope.graphs_compiled == 2
+
+
+def test_nothing_compiled_warns_at_the_users_line():
+    with pytest.warns(NoEffectWarning, match="no graph was compiled") as caught:
+        with io.override(min_sms=0):
+            pass
+    assert [w.filename for w in caught] == [__file__]
+    assert "isolate=True" in str(caught[0].message)
+
+
+def test_the_line_is_the_users_through_contextlib_too():
+    with pytest.warns(NoEffectWarning) as caught, ExitStack() as stack:
+        stack.enter_context(io.override(min_sms=0))
+    assert [w.filename for w in caught] == [__file__]
+
+
+def test_a_function_that_is_compiled_already_has_no_effect():
+    torch._dynamo.reset()
+    function = torch.compile(lambda x: x.cos() * 3)
+    function(torch.ones(3))
+    with pytest.warns(NoEffectWarning):
+        with io.override(min_sms=0):
+            function(torch.ones(3))
+
+
+def test_an_exception_is_not_talked_over():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(KeyError), io.override(min_sms=0):
+            raise KeyError
+
+
+def test_a_warning_turned_into_an_error_leaves_no_trace(no_trace):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", NoEffectWarning)
+        with pytest.raises(NoEffectWarning):
+            with io.override(min_sms=0):
+                pass
+    assert no_trace.differences() == []
+
+
+def test_a_decorated_function_may_compile_only_at_its_first_call():
+    torch._dynamo.reset()
+    model = torch.compile(lambda x: x.cos() * 5)
+
+    @io.override(min_sms=0)
+    def step() -> None:
+        model(torch.ones(3))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", NoEffectWarning)
+        step()
+        step()
+
+
+def test_a_decorated_function_that_never_compiles_warns_at_its_own_line():
+    @io.override(min_sms=0)
+    def step() -> None:
+        pass
+
+    with pytest.warns(NoEffectWarning) as caught:
+        step()
+    assert caught[0].filename == __file__
+    assert caught[0].lineno in (step.__wrapped__.__code__.co_firstlineno,)
+
+
+def test_compiled_without_max_autotune_is_said_once(compiled, caplog):
+    def said() -> list[str]:
+        return [r.getMessage() for r in caplog.records if r.name == "inductor_override"]
+
+    for _ in range(2):
+        with io.override(min_sms=0):
+            compiled()
+    (sentence,) = said()
+    assert "none with max-autotune" in sentence
+    caplog.clear()
+    with io.override(min_sms=0):
+        compiled(options={"max_autotune": True})
+    assert said() == []
+
+
+def test_a_graph_that_fails_to_compile_is_not_counted(no_trace, monkeypatch):
+    torch._dynamo.reset()
+
+    def broken(*args: object, **kwargs: object) -> None:
+        raise ArithmeticError("not today")
+
+    monkeypatch.setattr(torch._inductor.compile_fx, "compile_fx_inner", broken)
+    monkeypatch.setattr("torch._inductor.graph.GraphLowering.run", broken)
+    with pytest.raises(Exception, match="not today"):  # torch wraps it in its own error
+        with io.override(min_sms=0) as scope:
+            torch.compile(lambda x: x.cos() * 7)(torch.ones(3))
+    monkeypatch.undo()
+    assert scope.graphs_compiled == 0
+    assert no_trace.differences() == []
+
+
+# isolate -----------------------------------------------------------------------------------
+
+
+def test_isolate_compiles_again_inside_and_again_outside():
+    torch._dynamo.reset()
+    function = torch.compile(lambda x: x.cos() * 9)
+    function(torch.ones(3))
+    with io.override(min_sms=0) as outer, io.override(min_sms=1, isolate=True) as inner:
+        function(torch.ones(3))
+    assert inner.graphs_compiled == 1
+    with io.override(min_sms=2) as after:
+        function(torch.ones(3))
+    assert after.graphs_compiled == 1
+    assert outer.graphs_compiled == 1
+
+
+def test_repr_reads_like_the_call():
+    scope = io.override(min_sms=3, isolate=True, max_autotune=True)
+    assert repr(scope) == "override(min_sms=3, isolate=True, max_autotune=True)"
