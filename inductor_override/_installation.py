@@ -50,7 +50,7 @@ class Installation:
         self.selection: patches.Selection | None = None
         self.store: ConfigStore | None = None
         self.scopes: OpenScopes | None = None
-        self.upstream_has_option = False
+        self._upstream_default: int | None = None
         self.waiting = False
         """Whether the environment's value waits for torch to import Inductor."""
         self.problem: str | None = None
@@ -66,6 +66,11 @@ class Installation:
     @property
     def installed(self) -> bool:
         return self._undo is not None
+
+    @property
+    def upstream_has_option(self) -> bool:
+        """Whether this torch ships an option of this name: then the gate is not touched."""
+        return self._upstream_default is not None
 
     def on_top(self) -> bool:
         """Whether our hook is what torch finds under the gate's name."""
@@ -117,8 +122,10 @@ class Installation:
         """Change the process-wide value, under the values of scopes and of the user's own."""
         with self.lock:
             self.base = value
-            if self.store is None or self.scopes is None or self.upstream_has_option:
+            if self.store is None or self.scopes is None:
                 return
+            if value == TORCH_DECIDES and self._upstream_default is not None:
+                value = self._upstream_default
             ruling = self.store.read(OPTION)
             self.store.set_default(value)
             if self.store.default_is_value and self.scopes.rebase(value):
@@ -172,8 +179,9 @@ class Installation:
         assert store is not None  # `select` has compared it
         self._undo = ExitStack()
         self.selection, self.store, self.scopes = selection, store, OpenScopes(store)
-        self.upstream_has_option = store.has(OPTION)
-        if self.upstream_has_option:
+        if store.has(OPTION):
+            self._upstream_default = store.default()
+            self._undo.callback(store.set_default, self._upstream_default)
             self.say_once(
                 f"this torch has an option of its own named {OPTION}: the package steps aside, "
                 "values go to torch's option and the gate is not touched"
@@ -235,7 +243,7 @@ class Installation:
         undo, self._undo = self._undo, None
         self._hooks = {}
         self._gate = self.selection = self.store = self.scopes = None
-        self.upstream_has_option = False
+        self._upstream_default = None
         if undo is not None:
             undo.close()
 

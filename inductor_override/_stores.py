@@ -55,6 +55,10 @@ class ConfigStore(ABC):
         """Remove the package's option and whatever is kept about it."""
 
     @abstractmethod
+    def default(self) -> int:
+        """The process-wide default of the option of the package's name."""
+
+    @abstractmethod
     def set_default(self, value: int) -> None:
         """Change the process-wide default of the package's option."""
 
@@ -83,6 +87,10 @@ class PlainDicts(ConfigStore):
         held.get("_default", {}).pop(OPTION, None)
         held["_allowed_keys"].discard(OPTION)
         self._changed()
+
+    def default(self) -> int:
+        held = vars(self.config)
+        return held.get("_default", held["_config"])[OPTION]  # type: ignore[no-any-return]
 
     def set_default(self, value: int) -> None:
         held = vars(self.config)
@@ -127,6 +135,9 @@ class Entries(ConfigStore):
             self._before if untouched else {k: v for k, v in now.items() if k != OPTION}
         )
         self._changed()
+
+    def default(self) -> int:
+        return self._entry(OPTION).default  # type: ignore[no-any-return]
 
     def set_default(self, value: int) -> None:
         self._entry(OPTION).default = value

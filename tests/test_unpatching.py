@@ -275,9 +275,9 @@ def test_it_waits_for_a_compile_in_another_thread(no_trace, monkeypatch):
     monkeypatch.setattr(GraphLowering, "run", slow_lowering)
 
     def compile_it() -> None:
-        torch._dynamo.reset()
         torch.compile(function)(torch.randn(4))
 
+    torch._dynamo.reset()
     with contextlib.ExitStack() as stack:
         stack.enter_context(io.override(min_sms=0))
         thread = threading.Thread(target=compile_it)

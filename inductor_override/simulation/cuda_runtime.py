@@ -27,8 +27,8 @@ def install() -> None:
     Raises:
         SimulationError: torch is already past the point where this can be done, or is a ROCm build.
     """
-    # It keeps references to the functions of torch.cuda.
-    if "torch._dynamo.device_interface" in sys.modules:
+    # The first keeps references to the functions of torch.cuda; torch 2.0 has only the second.
+    if not {"torch._dynamo.device_interface", "torch._inductor.utils"}.isdisjoint(sys.modules):
         raise SimulationError(
             "the simulated GPU must be installed before torch._dynamo or torch._inductor is "
             "imported, in a process of its own"

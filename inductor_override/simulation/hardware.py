@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import logging
-import re
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -74,7 +73,7 @@ def gate_is_open() -> bool:
 def gate_threshold() -> int | None:
     """The fewest SMs that torch's own `is_big_gpu` lets through; None if it lets none through.
 
-    Measured, by asking torch's function about GPUs of every size: the number is in no table here.
+    Measured, by asking torch's function about GPUs of other sizes: the number is in no table here.
     """
     from torch._inductor import utils
 
@@ -115,7 +114,7 @@ def _forget_hardware() -> None:
         sys.modules.get("torch.utils._triton"),
     ]
     for owner in owners:
-        for attribute in vars(owner) if owner is not None else ():
+        for attribute in list(vars(owner)) if owner is not None else ():
             cached = getattr(owner, attribute)
             while cached is not None:
                 if callable(getattr(cached, "cache_clear", None)):
@@ -134,4 +133,4 @@ def _silenced(logger: str) -> Iterator[None]:
 
 
 def _drop(record: logging.LogRecord) -> bool:
-    return re.search("not enough", record.getMessage(), re.IGNORECASE) is None
+    return False

@@ -1,0 +1,235 @@
+"""The environment variable, in processes of their own, and what an import costs in modules."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from importlib import metadata
+
+import pytest
+from conftest import RELEASE
+
+VARIABLE = "TORCHINDUCTOR_MAX_AUTOTUNE_GEMM_MIN_SMS"
+DISABLE = "INDUCTOR_OVERRIDE_DISABLE"
+
+by_entry_point = pytest.mark.skipif(
+    RELEASE < (2, 5), reason="torch calls its entry points from 2.5 on; before, use `run`"
+)
+
+pytestmark = pytest.mark.skipif(
+    not [e for e in metadata.entry_points(group="torch.backends") if e.name == "inductor_override"],
+    reason="the package is on the path, but not installed: it has no entry points",
+)
+
+
+def run(code: str, *flags: str, **environment: str) -> tuple[dict, str]:
+    """Run code that prints one JSON object; return it, and what was said on stderr."""
+    kept = {k: v for k, v in os.environ.items() if k not in (VARIABLE, DISABLE)}
+    done = subprocess.run(
+        [sys.executable, *flags, "-c", code],
+        env={**kept, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1]), done.stderr
+
+
+SEEN = """
+import json, sys
+import torch
+at_import = [m for m in sys.modules if m.startswith("torch._inductor")]
+ours = "inductor_override" in sys.modules
+import torch._inductor.config as config
+value = getattr(config, "max_autotune_gemm_min_sms", None)
+import torch._inductor.utils as utils
+import torch._inductor.compile_fx as compile_fx
+layers = [type(vars(m)[n]).__name__ for m, n in ((utils, "is_big_gpu"), (compile_fx, "compile_fx"))]
+import inductor_override as io
+status = io.status()
+out = dict(at_import=at_import, value=value, layers=layers, live=status.live,
+           held_by=status.held_by, problem=status.problem, why=status.why, ours=ours)
+"""
+PRINT = "print(json.dumps(out))"
+
+
+@by_entry_point
+def test_it_is_in_force_and_inductor_is_not_imported_for_it():
+    alone, _ = run("import json, sys, torch; print(json.dumps(sorted(sys.modules)))")
+    seen, said = run(SEEN + PRINT, **{VARIABLE: "0"})
+    assert seen["at_import"] == [m for m in alone if m.startswith("torch._inductor")]
+    assert seen["value"] == 0
+    assert seen["layers"] == ["Layer", "Layer"]
+    assert seen["live"]
+    assert seen["held_by"] == ["environment"]
+    assert "inductor_override" not in said
+
+
+@by_entry_point
+def test_it_decides():
+    ask = """
+import types
+torch.cuda.get_device_properties = lambda d=None: types.SimpleNamespace(
+    multi_processor_count=28, major=8, minor=6, warp_size=32, regs_per_multiprocessor=65536,
+    max_threads_per_multi_processor=1536, gcnArchName="")
+torch.cuda.get_device_capability = lambda d=None: (8, 6)
+"""
+    device = "torch.device('cuda', 0)" if RELEASE >= (2, 6) else "0"
+    answer = f"out['answer'] = utils.is_big_gpu({device})\n"
+    code = SEEN.replace("import torch\n", "import torch\n" + ask, 1) + answer + PRINT
+    for value, expected in (("0", True), ("28", True), ("29", False), ("-1", False)):
+        assert run(code, **{VARIABLE: value})[0]["answer"] is expected
+
+
+def test_without_it_nothing_happens():
+    seen, said = run(SEEN + PRINT)
+    assert seen["value"] is None
+    assert seen["layers"] == ["_lru_cache_wrapper", "function"]
+    assert not seen["live"]
+    assert "inductor_override" not in said
+
+
+@by_entry_point
+@pytest.mark.parametrize("bad", ["many", "-2", "1.5", "0x10"])
+def test_a_bad_value_is_one_warning_and_torch_decides(bad):
+    seen, said = run(SEEN + PRINT, **{VARIABLE: bad})
+    assert seen["value"] is None
+    assert said.count(f"{VARIABLE}={bad!r} is ignored") == 1
+    assert "an int >= 0" in said
+    assert "torch decides" in seen["problem"]
+
+
+@by_entry_point
+def test_a_bad_value_does_not_break_the_import_under_w_error():
+    code = "import json, torch; print(json.dumps({}))"
+    done, said = run(code, "-W", "error::RuntimeWarning", **{VARIABLE: "many"})
+    assert done == {}
+    assert f"{VARIABLE}='many' is ignored" in said
+
+
+@by_entry_point
+def test_an_unsupported_torch_is_one_warning_and_torch_compiles(tmp_path):
+    code = """
+import json, sys
+import importlib.util
+path = importlib.util.find_spec("torch").submodule_search_locations[0] + "/_inductor/utils.py"
+source = open(path).read().replace("is_big_gpu", "is_large_gpu")
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch._inductor.utils":
+            return importlib.util.spec_from_loader(name, self)
+    def create_module(self, spec): return None
+    def exec_module(self, module):
+        module.__file__ = path
+        exec(compile(source, path, "exec"), module.__dict__)
+sys.meta_path.insert(0, Finder())
+import torch
+import torch._inductor.config as config
+import torch._inductor.utils
+import inductor_override as io
+print(json.dumps(dict(has=hasattr(config, "max_autotune_gemm_min_sms"),
+                      problem=io.status().problem, installed=io.status().installed)))
+"""
+    seen, said = run(code, **{VARIABLE: "0"})
+    assert said.count("is not supported") == 1
+    assert "has no is_big_gpu" in seen["problem"]
+    assert not seen["has"]
+    assert not seen["installed"]
+
+
+@by_entry_point
+def test_disable_takes_it_back():
+    seen, _ = run(
+        SEEN + "io.disable(); out['after'] = hasattr(config, 'max_autotune_gemm_min_sms')\n"
+        "out['layers'] = type(vars(utils)['is_big_gpu']).__name__\n" + PRINT,
+        **{VARIABLE: "0"},
+    )
+    assert seen["after"] is False
+    assert seen["layers"] == "_lru_cache_wrapper"
+
+
+@by_entry_point
+def test_disable_before_inductor_is_imported_is_heard_too():
+    seen, _ = run(
+        "import torch, inductor_override as io; io.disable()\n" + SEEN + PRINT, **{VARIABLE: "0"}
+    )
+    assert seen["value"] is None
+    assert seen["layers"] == ["_lru_cache_wrapper", "function"]
+
+
+def test_the_innermost_explicit_value_wins():
+    """Environment, then enable, then a scope, then torch's own config.patch inside it."""
+    code = """
+import json, warnings
+warnings.simplefilter("ignore")
+import inductor_override as io
+io.enable()
+import torch._inductor.config as config
+read = lambda: config.max_autotune_gemm_min_sms
+out = [read()]
+io.enable(min_sms=20); out.append(read())
+with io.override(min_sms=30):
+    out.append(read())
+    with config.patch(max_autotune_gemm_min_sms=40):
+        out.append(read())
+out.append(read())
+io.disable(); out.append(hasattr(config, "max_autotune_gemm_min_sms"))
+with io.override(min_sms=30):
+    out.append(read())
+print(json.dumps(out))
+"""
+    assert run(code, **{VARIABLE: "10"})[0] == [10, 20, 30, 40, 20, False, 30]
+
+
+def test_the_switch_makes_every_entry_a_no_op():
+    code = (
+        SEEN
+        + """
+before = vars(utils)["is_big_gpu"]
+io.enable(min_sms=0)
+with io.override(min_sms=0, size_asserts=False) as scope:
+    out["inside"] = [hasattr(config, "max_autotune_gemm_min_sms"), config.size_asserts]
+out["options"] = io.options(mode="max-autotune", min_sms=0)
+out["same"] = vars(utils)["is_big_gpu"] is before
+out["why"] = io.status().why
+"""
+        + PRINT
+    )
+    seen, said = run(code, **{VARIABLE: "0", DISABLE: "1"})
+    assert seen["value"] is None
+    assert seen["inside"] == [False, True]
+    assert seen["same"]
+    assert seen["options"]["max_autotune"] is True
+    assert "max_autotune_gemm_min_sms" not in seen["options"]
+    assert f"{DISABLE}=1" in seen["why"]
+    assert "NoEffectWarning" not in said
+
+
+@by_entry_point
+def test_a_bad_value_of_the_switch_is_said():
+    seen, said = run(SEEN + PRINT, **{VARIABLE: "0", DISABLE: "maybe"})
+    assert f"{DISABLE}='maybe' switches nothing off" in said
+    assert seen["value"] == 0
+
+
+def test_importing_the_package_imports_neither_torch_nor_wrapt():
+    seen, _ = run(
+        "import json, sys, inductor_override as io; io.status()\n"
+        "print(json.dumps([m for m in ('torch', 'wrapt', 'click', 'rich') if m in sys.modules]))"
+    )
+    assert seen == []
+
+
+def test_status_is_readable_before_torch_is_imported():
+    seen, _ = run(
+        "import json, inductor_override as io; print(json.dumps([str(io.status()), "
+        "io.status().as_dict()]))"
+    )
+    text, facts = seen
+    assert f"{RELEASE[0]}.{RELEASE[1]}" in text
+    assert facts["installed"] is False
+    assert facts["patch_module"].startswith("torch_2_")

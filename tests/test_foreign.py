@@ -1,0 +1,162 @@
+"""Others who reach for the same gate: unsloth's assignment, a wrapt wrapper, a mock."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from unittest import mock
+
+import pytest
+import torch
+import torch._inductor.utils as utils
+import wrapt
+from conftest import RELEASE
+
+import inductor_override as io
+from inductor_override import patches
+
+pytestmark = pytest.mark.filterwarnings("ignore::inductor_override.NoEffectWarning")
+
+
+@pytest.fixture(autouse=True)
+def torchs_own_gate_afterwards():
+    stock = utils.is_big_gpu
+    yield
+    utils.is_big_gpu = stock
+
+
+def foreign(*args, **kwargs):
+    """What unsloth assigns, in effect: always yes."""
+    return True
+
+
+foreign.__module__ = "someones_package.kernels"
+
+
+def ask_as_lowering_does() -> bool:
+    """Through the consumer, by the name that it has in torch's module."""
+    patch = patches.serving(RELEASE)
+    row = next(row for row in patch.TARGETS if row.role == "consumer")
+    consumer = vars(utils)[patches.find_target(row, utils)]
+    layout = mock.Mock(device=torch.device("cuda", 0), dtype=torch.float16)
+    how = {"max_autotune": True}
+    with torch._inductor.config.patch(how):
+        return consumer(layout) if RELEASE < (2, 2) else consumer(layout, [torch.float16])
+
+
+def test_the_stand_in_asks_the_gate(set_sms):
+    assert ask_as_lowering_does() is False
+    with io.override(min_sms=28):
+        assert ask_as_lowering_does() is True
+
+
+def test_assigned_before_the_scope(set_sms, caplog):
+    utils.is_big_gpu = foreign
+    with io.override(min_sms=29):
+        assert ask_as_lowering_does() is False
+        assert io.status().foreign == ("someones_package.kernels.foreign",)
+    assert vars(utils)["is_big_gpu"] is foreign
+    assert ask_as_lowering_does() is True
+    assert caplog.text.count("replaced by someones_package.kernels.foreign") == 1
+
+
+def test_assigned_in_the_scope_does_not_switch_it_off(set_sms, caplog):
+    with io.override(min_sms=29) as scope:
+        assert ask_as_lowering_does() is False
+        utils.is_big_gpu = foreign
+        for _ in range(3):
+            assert ask_as_lowering_does() is False
+        assert io.status().live
+    assert scope.consulted == 4
+    assert vars(utils)["is_big_gpu"] is foreign
+    said = [r for r in caplog.records if r.name == "inductor_override"]
+    assert len([r for r in said if "replaced by" in r.getMessage()]) == 1
+    assert all(r.levelno == logging.WARNING for r in said)
+
+
+def test_at_minus_one_the_newcomer_decides(set_sms):
+    io.enable()
+    utils.is_big_gpu = foreign
+    assert ask_as_lowering_does() is True
+    io.disable()
+    assert vars(utils)["is_big_gpu"] is foreign
+
+
+def test_status_says_that_it_will_be_taken_back(set_sms):
+    io.enable(min_sms=29)
+    utils.is_big_gpu = foreign
+    now = io.status()
+    assert not now.live
+    assert "taken back before the gate is asked" in now.why
+    assert ask_as_lowering_does() is False
+    assert io.status().live
+
+
+def test_a_compile_notices_it_too(compiled):
+    with io.override(min_sms=0):
+        utils.is_big_gpu = foreign
+        compiled()
+        assert io.status().live
+
+
+def test_a_wrapt_wrapper_below_ours_stays(set_sms):
+    @wrapt.decorator
+    def theirs(wrapped, instance, args, kwargs):
+        return wrapped(*args, **kwargs)
+
+    utils.is_big_gpu = below = theirs(utils.is_big_gpu)
+    with io.override(min_sms=0):
+        assert ask_as_lowering_does() is True
+    assert vars(utils)["is_big_gpu"] is below
+    assert ask_as_lowering_does() is False
+
+
+def test_a_wrapt_wrapper_above_ours_keeps_its_place_and_loses_us(set_sms):
+    calls = []
+
+    @wrapt.decorator
+    def theirs(wrapped, instance, args, kwargs):
+        calls.append(args)
+        return wrapped(*args, **kwargs)
+
+    stock = utils.is_big_gpu
+    with io.override(min_sms=0):
+        utils.is_big_gpu = above = theirs(utils.is_big_gpu)
+    assert vars(utils)["is_big_gpu"] is above
+    assert above.__wrapped__ is stock
+    assert ask_as_lowering_does() is False
+    assert len(calls) == 1
+
+
+def test_a_closure_over_ours_is_harmless_afterwards(set_sms):
+    with io.override(min_sms=0):
+        ours = utils.is_big_gpu
+
+        @functools.wraps(ours)
+        def theirs(*args, **kwargs):
+            return ours(*args, **kwargs)
+
+        utils.is_big_gpu = theirs
+        assert ask_as_lowering_does() is True
+    assert vars(utils)["is_big_gpu"] is theirs
+    assert ask_as_lowering_does() is False
+    with io.override(min_sms=0):
+        assert ask_as_lowering_does() is True
+    assert ask_as_lowering_does() is False
+
+
+def test_a_mock_that_puts_ours_back_leaves_nothing(set_sms):
+    """`mock.patch` saves our wrapper and brings it back when another is on already."""
+    stock = vars(utils)["is_big_gpu"]
+    with io.override(min_sms=0):
+        with mock.patch.object(utils, "is_big_gpu", foreign):
+            assert ask_as_lowering_does() is True
+        assert ask_as_lowering_does() is True
+    assert vars(utils)["is_big_gpu"] is stock
+
+
+def test_a_mock_around_a_scope_is_back_after_it(set_sms):
+    with mock.patch.object(utils, "is_big_gpu", foreign):
+        with io.override(min_sms=29):
+            assert ask_as_lowering_does() is False
+        assert vars(utils)["is_big_gpu"] is foreign

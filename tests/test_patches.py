@@ -1,0 +1,242 @@
+"""Which patch module serves which torch, by version and by shape."""
+
+from __future__ import annotations
+
+import functools
+import types
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch._inductor.compile_fx as compile_fx
+import torch._inductor.config as config
+import torch._inductor.utils as utils
+from conftest import RELEASE
+
+import inductor_override as io
+from inductor_override import UnsupportedTorchError, patches
+from inductor_override._stores import store_of
+
+EXPECTED = {
+    **{(2, minor): "torch_2_0" for minor in (0, 1, 2, 3)},
+    **{(2, minor): "torch_2_4" for minor in (4, 5)},
+    (2, 6): "torch_2_6",
+    **{(2, minor): "torch_2_7" for minor in range(7, 16)},
+}
+
+
+def name(patch: patches.PatchModule | None) -> str | None:
+    return patches.short_name(patch) if patch else None
+
+
+def test_every_release_has_exactly_one_module():
+    for release, expected in EXPECTED.items():
+        fitting = [p for p in patches.modules() if p.FIRST <= release <= p.LAST]
+        assert [name(p) for p in fitting] == [expected]
+        assert name(patches.serving(release)) == expected
+    assert patches.serving((1, 13)) is None
+    assert patches.serving((2, 16)) is None
+
+
+@pytest.mark.parametrize(
+    ("version", "release"),
+    [
+        ("2.9.1", (2, 9)),
+        ("2.9.1+cu128", (2, 9)),
+        ("2.10.0", (2, 10)),
+        ("2.16.0.dev20261101+cu130", (2, 16)),
+        ("2.7.0a0+7c8ec84dab.nv25.03", (2, 7)),
+        ("2.9.0a0+git1a2b3c4", (2, 9)),
+        ("2", (2, 0)),
+        ("parrot", None),
+    ],
+)
+def test_release_of(version, release):
+    assert patches.release_of(version) == release
+
+
+def test_modules_have_the_same_names():
+    public = {
+        module.__name__: {n for n in vars(module) if n.isupper() or n == "count_sms"}
+        for module in patches.modules()
+    }
+    assert len({frozenset(names) for names in public.values()}) == 1, public
+    for module in patches.modules():
+        assert [row.role for row in module.TARGETS] == ["gate", "consumer", "compile"]
+        assert all(
+            row.upstream.startswith("https://github.com/pytorch/pytorch/") for row in module.TARGETS
+        )
+
+
+def test_this_torch_selects_its_module(ask):
+    assert io.status().patch_module == EXPECTED[RELEASE]
+    io.enable(min_sms=0)
+    assert io.status().patch_module == EXPECTED[RELEASE]
+    assert io.status().live
+
+
+def test_what_the_module_says_of_this_torch_is_so(set_sms):
+    """The stock threshold of the data, against torch's own function."""
+    patch = patches.serving(RELEASE)
+    device = torch.device("cuda", 0) if RELEASE >= (2, 6) else 0
+    threshold = patch.STOCK_MIN_SMS["cuda"]
+    for sms, passes in ((threshold - 1, False), (threshold, True)):
+        set_sms(sms)
+        assert utils.is_big_gpu(device) is passes
+        assert patch.count_sms(device) == sms
+    store = store_of(config)
+    assert store is not None
+    assert store.kind in patch.STORES
+    assert store.per_context is (RELEASE >= (2, 12))
+
+
+# Altered copies of the real modules -----------------------------------------------------------
+
+
+def altered(change: Callable[[types.SimpleNamespace], None]) -> tuple[types.ModuleType, dict]:
+    """Copies of the real config, utils and compile_fx, changed in one respect."""
+    copies = types.SimpleNamespace(
+        utils=types.ModuleType(utils.__name__),
+        compile_fx=types.ModuleType(compile_fx.__name__),
+        config=types.ModuleType(config.__name__),
+    )
+    for copy, real in (
+        (copies.utils, utils),
+        (copies.compile_fx, compile_fx),
+        (copies.config, config),
+    ):
+        vars(copy).update(vars(real))
+    copies.config.__class__ = type(config)
+    change(copies)
+    return copies.config, {m.__name__: m for m in (copies.utils, copies.compile_fx)}
+
+
+def rename_gate(copies):
+    copies.utils.is_large_gpu = vars(copies.utils).pop("is_big_gpu")
+
+
+def new_parameter(copies):
+    real = vars(copies.utils)["is_big_gpu"].__wrapped__
+
+    @functools.cache
+    def is_big_gpu(index_or_device, strict): ...
+
+    is_big_gpu.__wrapped__.__module__ = is_big_gpu.__module__ = real.__module__
+    copies.utils.is_big_gpu = is_big_gpu
+
+
+def no_consumer(copies):
+    for row in (row for patch in patches.modules() for row in patch.TARGETS):
+        if row.role == "consumer":
+            for one in row.name.split("|"):
+                vars(copies.utils).pop(one, None)
+
+
+def consumer_asks_another(copies):
+    no_consumer(copies)
+    copies.utils._use_template_for_gpu = lambda layout, dtypes: another_gate(layout)  # noqa: F821
+
+
+def new_store(copies):
+    vars(copies.config)["_config"] = types.MappingProxyType(dict(config._config))
+
+
+def no_compile_fx(copies):
+    del copies.compile_fx.compile_fx
+
+
+CHANGES = [
+    (rename_gate, "has no is_big_gpu"),
+    (new_parameter, r"is_big_gpu takes \(index_or_device, strict\), expected"),
+    (no_consumer, "that asks is_big_gpu"),
+    (consumer_asks_another, "that asks is_big_gpu"),
+    (new_store, "config store is of an unknown kind"),
+    (no_compile_fx, "has no compile_fx"),
+]
+
+
+@pytest.mark.parametrize("version", [torch.__version__, "2.16.0.dev20261101", "parrot"])
+@pytest.mark.parametrize(("change", "difference"), CHANGES)
+def test_another_shape_is_refused_with_what_differs(change, difference, version):
+    with pytest.raises(UnsupportedTorchError, match=difference) as caught:
+        patches.select(version, *altered(change))
+    assert version in str(caught.value)
+    assert "2.0 to 2.15" in str(caught.value)
+    assert caught.value.differences
+
+
+def test_all_that_differs_is_listed():
+    def change(copies):
+        rename_gate(copies)
+        no_compile_fx(copies)
+
+    with pytest.raises(UnsupportedTorchError) as caught:
+        patches.select(torch.__version__, *altered(change))
+    assert len(caught.value.differences) == 2
+
+
+@pytest.mark.parametrize("version", ["2.16.0.dev20261101", "2.16.0a0+git1a2b3c4", "2.99.0"])
+def test_an_unknown_torch_of_a_known_shape_is_used_and_said(version):
+    if RELEASE < (2, 7):
+        with pytest.raises(UnsupportedTorchError, match="expected"):
+            patches.select(version, *altered(lambda copies: None))
+        return
+    selection = patches.select(version, *altered(lambda copies: None))
+    assert name(selection.patch) == "torch_2_7"
+    assert f"torch {version} is not known" in selection.note
+
+
+@pytest.mark.parametrize("suffix", ["", "+cu128", "a0+7c8ec84dab.nv25.03", "a0+git1a2b3c4"])
+def test_vendor_builds_count_by_release_and_shape(suffix):
+    version = f"{RELEASE[0]}.{RELEASE[1]}.0{suffix}"
+    selection = patches.select(version, *altered(lambda copies: None))
+    assert name(selection.patch) == EXPECTED[RELEASE]
+    assert selection.note is None
+
+
+def test_a_vendor_build_of_another_release_goes_by_its_shape():
+    """2.6.0a0 builds of some vendors have the gate of 2.5, for one."""
+    other = "2.6.0a0+df5bbc09d1.nv24.12" if RELEASE != (2, 6) else "2.5.0a0+e000cf0ad9.nv24.10"
+    selection = patches.select(other, *altered(lambda copies: None))
+    assert not patches._contract.shape_differences(selection.patch, config, {})
+    assert "has the shape that" in selection.note
+
+
+def test_older_than_the_first_is_refused():
+    with pytest.raises(UnsupportedTorchError, match="older than the first"):
+        patches.select("1.13.1", *altered(lambda copies: None))
+
+
+def test_the_error_reaches_the_user_and_changes_nothing(monkeypatch, no_trace):
+    gate = vars(utils).pop("is_big_gpu")
+    try:
+        for entry in (lambda: io.enable(min_sms=0), io.options, io.override(min_sms=0).__enter__):
+            with pytest.raises(
+                UnsupportedTorchError, match=f"torch {torch.__version__}".replace("+", r"\+")
+            ):
+                entry()
+    finally:
+        utils.is_big_gpu = gate
+    assert no_trace.differences() == []
+
+
+def test_an_option_of_torchs_own_of_that_name_makes_us_step_aside(compiled, caplog):
+    """Stood in for by adding one, as a torch to come might have it."""
+    store = store_of(config)
+    store.add(41)
+    try:
+        gate = vars(utils)["is_big_gpu"]
+        with io.override(min_sms=3) as scope:
+            assert config.max_autotune_gemm_min_sms == 3
+            assert vars(utils)["is_big_gpu"] is gate
+            assert "steps aside" in io.status().why
+            compiled()
+        assert scope.graphs_compiled == 1
+        assert config.max_autotune_gemm_min_sms == 41
+        io.enable(min_sms=5)
+        assert config.max_autotune_gemm_min_sms == 5
+        io.disable()
+        assert config.max_autotune_gemm_min_sms == 41
+        assert caplog.text.count("steps aside") == 1
+    finally:
+        store.remove()
