@@ -7,6 +7,7 @@ compiler are torch's own.
 from __future__ import annotations
 
 import atexit
+import importlib.metadata
 import os
 import shutil
 import tempfile
@@ -50,6 +51,17 @@ import torch._inductor.utils as utils
 
 import inductor_override as io
 from inductor_override._installation import installation
+
+CELL = os.environ.get("INDUCTOR_OVERRIDE_CELL")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A cell of the matrix proves that it is the cell which it claims to be."""
+    if CELL:
+        found = f"{importlib.metadata.version('torch')} {io.status().patch_module}"
+        if found != CELL:
+            pytest.exit(f"this cell claims to be {CELL!r}, and is {found!r}", returncode=3)
+
 
 RELEASE = tuple(int(part) for part in torch.__version__.split(".")[:2])
 

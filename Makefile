@@ -1,0 +1,41 @@
+# Two commands do everything on a fresh machine with Python 3.10 or newer and make:
+#   make demo    what the override changes for an RTX 3060, without having one
+#   make test    the tests, on one release of torch
+# TORCH="torch==2.9.1" make test takes another release; matrix takes them all, one by one.
+
+PYTHON ?= python3
+VENV ?= .venv
+TORCH ?= torch==2.13.0 triton==3.7.1
+CELLS ?= 2.0.1 2.4.1 2.6.0 2.9.1 2.13.0 newest
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint cells matrix clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/installed
+	$(BIN)/inductor-override explain
+
+test: $(VENV)/installed
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# The releases where meaning changes, each in an environment that is deleted after its run.
+cells: $(VENV)/installed
+	$(BIN)/python tools/cells.py $(CELLS)
+
+matrix: $(VENV)/installed
+	$(BIN)/python tools/cells.py --all
+
+clean:
+	rm -rf $(VENV) .cells
+
+# torch first and by itself: the package takes any torch from 2.0 on, and would take the newest.
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q $(TORCH) numpy setuptools
+	$(BIN)/python -m pip install -q -e '.[test,lint,cells]'
+	touch $@
