@@ -84,7 +84,7 @@ def check() -> Toolchain:
 
 def missing_module(error: ModuleNotFoundError) -> ToolchainError:
     """For a module that torch or Triton imports and does not ask for in its metadata."""
-    # Triton 3.1 to 3.3 import setuptools; torch 2.0 to 2.2 the pkg_resources that it had until 81.
+    # Triton 2.2 to 3.2 import setuptools, and torch 2.0 its pkg_resources, which newer ones lack.
     distribution = {"pkg_resources": "'setuptools<81'"}.get(str(error.name), error.name)
     return ToolchainError(
         f"torch {_version_of('torch')} or Triton needs the module {error.name}: "
