@@ -6,10 +6,17 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from inductor_override import _trace
 from inductor_override._names import OPTION, TORCH_DECIDES, log
 from inductor_override._open_scopes import OpenScopes, Seen
 from inductor_override._stores import ConfigStore
 from inductor_override.patches import PatchModule
+
+
+class _Depth(threading.local):
+    """How many calls of `compile_fx` this thread is in, and was in at the deepest."""
+
+    value = deepest = 0
 
 
 class Gate:
@@ -32,7 +39,7 @@ class Gate:
         self.patch, self.store, self.scopes = patch, store, scopes
         self.keep_on_top, self.compiling = keep_on_top, compiling
         self.live = True
-        self._depth = threading.local()
+        self._depth = _Depth()
         self._held_back: set[tuple[str, int]] = set()
 
     def on_gate(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> bool:
@@ -57,13 +64,15 @@ class Gate:
             return wrapped(*args, **kwargs)
         self.keep_on_top()
         seen_here = self.scopes.seen_here()
-        depth = getattr(self._depth, "value", 0)
         self._note_autotuning(seen_here)
-        self._depth.value = depth + 1
+        depth = self._depth.value
+        self._depth.value = self._depth.deepest = depth + 1
         if depth == 0:
             self.compiling(+1)
         try:
             result = wrapped(*args, **kwargs)
+            if self._depth.deepest == depth + 1:  # where all layers of options are in force
+                self._trace()
             if depth == 0:
                 for seen in seen_here:
                     seen.graphs += 1
@@ -101,6 +110,11 @@ class Gate:
                 OPTION,
                 min_sms,
             )
+
+    def _trace(self) -> None:
+        min_sms = self.store.read(OPTION)
+        if min_sms != TORCH_DECIDES:
+            _trace.record({OPTION: min_sms, "patch_module": self.patch.__name__})
 
     def _note_autotuning(self, seen_here: set[Seen]) -> None:
         if seen_here:

@@ -14,6 +14,9 @@ ENV_OPTION: Final = "TORCHINDUCTOR_MAX_AUTOTUNE_GEMM_MIN_SMS"
 ENV_DISABLE: Final = "INDUCTOR_OVERRIDE_DISABLE"
 """`1` makes every entry of the package a no-op."""
 
+ENV_SETTINGS: Final = "INDUCTOR_OVERRIDE_SETTINGS"
+"""Further options of Inductor's config as a JSON object: how `run --set` reaches its children."""
+
 TORCH_DECIDES: Final = -1
 """The option's default: the gate asks torch's own function."""
 

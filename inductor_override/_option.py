@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import difflib
+import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from inductor_override._names import ENV_DISABLE, ENV_OPTION, OPTION, TORCH_DECIDES
+from inductor_override._names import (
+    ENV_DISABLE,
+    ENV_OPTION,
+    ENV_SETTINGS,
+    OPTION,
+    TORCH_DECIDES,
+)
 
 _ALLOWED = "an int >= 0 (0 lets every GPU through, N lets a GPU with at least N SMs through)"
 
@@ -53,7 +60,9 @@ def check_inductor_options(given: Mapping[str, Any], known: Iterable[str]) -> di
 
 def did_you_mean(name: str, known: Iterable[str], count: int = 3) -> str:
     """The end of a message about an unknown name: `; did you mean 'a', 'b'?`, or nothing."""
-    near = difflib.get_close_matches(name, list(known), n=count, cutoff=0.6)
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=count, cutoff=0.6)
+    near = near or [other for other in known if name in other][:count]
     return f"; did you mean {', '.join(map(repr, near))}?" if near else ""
 
 
@@ -85,6 +94,20 @@ def read_environment() -> EnvironmentValue:
             "decision. torch decides in this process",
         )
     return EnvironmentValue(value)
+
+
+def read_settings() -> tuple[dict[str, Any], str | None]:
+    """The further options that `run --set` hands to its children, and what is wrong with them."""
+    text = os.environ.get(ENV_SETTINGS, "").strip()
+    if not text:
+        return {}, None
+    try:
+        settings = json.loads(text)
+    except ValueError:
+        settings = None
+    if not isinstance(settings, dict):
+        return {}, f"{ENV_SETTINGS} is ignored: it must be a JSON object of Inductor options"
+    return settings, None
 
 
 def switched_off() -> bool:

@@ -59,8 +59,8 @@ class ConfigStore(ABC):
         """The process-wide default of the option of the package's name."""
 
     @abstractmethod
-    def set_default(self, value: int) -> None:
-        """Change the process-wide default of the package's option."""
+    def set_default(self, value: Any, key: str = OPTION) -> None:
+        """Change the process-wide default of an option."""
 
     @abstractmethod
     def write(self, key: str, value: Any) -> Any:
@@ -92,11 +92,11 @@ class PlainDicts(ConfigStore):
         held = vars(self.config)
         return held.get("_default", held["_config"])[OPTION]  # type: ignore[no-any-return]
 
-    def set_default(self, value: int) -> None:
+    def set_default(self, value: Any, key: str = OPTION) -> None:
         held = vars(self.config)
         if "_default" in held:  # from 2.1 on
-            held["_default"][OPTION] = value
-        self.write(OPTION, value)
+            held["_default"][key] = value
+        self.write(key, value)
 
     def write(self, key: str, value: Any) -> Any:
         options = vars(self.config)["_config"]
@@ -139,8 +139,8 @@ class Entries(ConfigStore):
     def default(self) -> int:
         return self._entry(OPTION).default  # type: ignore[no-any-return]
 
-    def set_default(self, value: int) -> None:
-        self._entry(OPTION).default = value
+    def set_default(self, value: Any, key: str = OPTION) -> None:
+        self._entry(key).default = value
         self._changed()
 
     def write(self, key: str, value: Any) -> Any:

@@ -12,7 +12,13 @@ from types import ModuleType
 
 from inductor_override._installation import CONFIG, OWNERS, installation
 from inductor_override._names import log
-from inductor_override._option import read_environment, switch_problem, switched_off
+from inductor_override._option import (
+    read_environment,
+    read_settings,
+    switch_problem,
+    switched_off,
+)
+from inductor_override._stores import store_of
 
 
 def activate() -> None:
@@ -25,8 +31,11 @@ def activate() -> None:
     found = read_environment()
     if found.problem:
         _warn(found.problem)
-    if found.value is None:
-        return
+    _, problem = read_settings()
+    if problem:
+        _warn(problem)
+    if found.value is None or installation.waiting or installation.installed:
+        return  # or arranged already: `run` comes before torch's own call
     try:
         from wrapt import register_post_import_hook
 
@@ -41,11 +50,25 @@ def activate() -> None:
 def _on_import(module: ModuleType) -> None:
     # An exception here would make the import of torch's module fail, once.
     try:
+        if module.__name__ == CONFIG and installation.waiting:
+            _apply_settings(module)
         installation.install_for_environment(
             {name: sys.modules[name] for name in (CONFIG, *OWNERS) if _ready(name, module)}
         )
     except Exception as error:
         _give_up(error)
+
+
+def _apply_settings(config: ModuleType) -> None:
+    """What `run --set` asked for, process-wide: as the default, where value and default differ."""
+    store = store_of(config)
+    for name, value in read_settings()[0].items():
+        if store is None or not store.has(name):
+            _warn(f"this torch has no Inductor option {name!r}: it is not set")
+            continue
+        store.set_default(value, name)
+        if store.read(name) != value:
+            _warn(f"the Inductor option {name} stays {store.read(name)!r}: something rules over it")
 
 
 def _ready(name: str, imported_now: ModuleType) -> bool:

@@ -11,6 +11,8 @@ from importlib import metadata
 import pytest
 from conftest import RELEASE
 
+from inductor_override._option import EnvironmentValue, read_environment
+
 VARIABLE = "TORCHINDUCTOR_MAX_AUTOTUNE_GEMM_MIN_SMS"
 DISABLE = "INDUCTOR_OVERRIDE_DISABLE"
 
@@ -81,7 +83,7 @@ torch.cuda.get_device_capability = lambda d=None: (8, 6)
     device = "torch.device('cuda', 0)" if RELEASE >= (2, 6) else "0"
     answer = f"out['answer'] = utils.is_big_gpu({device})\n"
     code = SEEN.replace("import torch\n", "import torch\n" + ask, 1) + answer + PRINT
-    for value, expected in (("0", True), ("28", True), ("29", False), ("-1", False)):
+    for value, expected in (("28", True), ("29", False), ("-1", False)):
         assert run(code, **{VARIABLE: value})[0]["answer"] is expected
 
 
@@ -94,13 +96,27 @@ def test_without_it_nothing_happens():
 
 
 @by_entry_point
-@pytest.mark.parametrize("bad", ["many", "-2", "1.5", "0x10"])
-def test_a_bad_value_is_one_warning_and_torch_decides(bad):
+def test_a_bad_value_is_one_warning_and_torch_decides():
+    bad = "-2"
     seen, said = run(SEEN + PRINT, **{VARIABLE: bad})
     assert seen["value"] is None
     assert said.count(f"{VARIABLE}={bad!r} is ignored") == 1
     assert "an int >= 0" in said
     assert "torch decides" in seen["problem"]
+
+
+@pytest.mark.parametrize("bad", ["many", "-2", "1.5", "0x10", "1e3", "True", "0 0"])
+def test_what_the_variable_must_be(monkeypatch, bad):
+    monkeypatch.setenv(VARIABLE, bad)
+    found = read_environment()
+    assert found.value is None
+    assert f"{VARIABLE}={bad!r} is ignored: it must be an int >= 0" in found.problem
+
+
+@pytest.mark.parametrize(("text", "value"), [("", None), (" ", None), (" 28 ", 28), ("-1", -1)])
+def test_what_the_variable_may_be(monkeypatch, text, value):
+    monkeypatch.setenv(VARIABLE, text)
+    assert read_environment() == EnvironmentValue(value)
 
 
 @by_entry_point

@@ -161,11 +161,11 @@ def test_the_line_is_the_users_through_contextlib_too():
 
 def test_a_function_that_is_compiled_already_has_no_effect():
     torch._dynamo.reset()
-    function = torch.compile(lambda x: x.cos() * 3)
-    function(torch.ones(3))
+    function = torch.compile(lambda x: x @ x)
+    function(torch.ones(3, 3))
     with pytest.warns(NoEffectWarning):
         with io.override(min_sms=0):
-            function(torch.ones(3))
+            function(torch.ones(3, 3))
 
 
 def test_an_exception_is_not_talked_over():
@@ -186,11 +186,11 @@ def test_a_warning_turned_into_an_error_leaves_no_trace(no_trace):
 
 def test_a_decorated_function_may_compile_only_at_its_first_call():
     torch._dynamo.reset()
-    model = torch.compile(lambda x: x.cos() * 5)
+    model = torch.compile(lambda x: x @ x)
 
     @io.override(min_sms=0)
     def step() -> None:
-        model(torch.ones(3))
+        model(torch.ones(3, 3))
 
     with warnings.catch_warnings():
         warnings.simplefilter("error", NoEffectWarning)
@@ -234,7 +234,7 @@ def test_a_graph_that_fails_to_compile_is_not_counted(no_trace, monkeypatch):
     monkeypatch.setattr("torch._inductor.graph.GraphLowering.run", broken)
     with pytest.raises(Exception, match="not today"):  # torch wraps it in its own error
         with io.override(min_sms=0) as scope:
-            torch.compile(lambda x: x.cos() * 7)(torch.ones(3))
+            torch.compile(lambda x: x @ x)(torch.ones(3, 3))
     monkeypatch.undo()
     assert scope.graphs_compiled == 0
     assert no_trace.differences() == []
@@ -245,13 +245,13 @@ def test_a_graph_that_fails_to_compile_is_not_counted(no_trace, monkeypatch):
 
 def test_isolate_compiles_again_inside_and_again_outside():
     torch._dynamo.reset()
-    function = torch.compile(lambda x: x.cos() * 9)
-    function(torch.ones(3))
+    function = torch.compile(lambda x: x @ x)
+    function(torch.ones(3, 3))
     with io.override(min_sms=0) as outer, io.override(min_sms=1, isolate=True) as inner:
-        function(torch.ones(3))
+        function(torch.ones(3, 3))
     assert inner.graphs_compiled == 1
     with io.override(min_sms=2) as after:
-        function(torch.ones(3))
+        function(torch.ones(3, 3))
     assert after.graphs_compiled == 1
     assert outer.graphs_compiled == 1
 

@@ -262,7 +262,7 @@ def test_it_waits_for_a_compile_in_another_thread(no_trace, monkeypatch):
     after: list[bool] = []
 
     def function(x: torch.Tensor) -> torch.Tensor:
-        return x.sin() + 2
+        return x @ x
 
     lower = GraphLowering.run
 
@@ -275,7 +275,7 @@ def test_it_waits_for_a_compile_in_another_thread(no_trace, monkeypatch):
     monkeypatch.setattr(GraphLowering, "run", slow_lowering)
 
     def compile_it() -> None:
-        torch.compile(function)(torch.randn(4))
+        torch.compile(function)(torch.randn(4, 4))
 
     torch._dynamo.reset()
     with contextlib.ExitStack() as stack:

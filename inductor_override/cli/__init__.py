@@ -11,6 +11,8 @@ import click
 from inductor_override import __version__
 from inductor_override.cli.explain import explain
 from inductor_override.cli.gpus import gpus
+from inductor_override.cli.run import run
+from inductor_override.cli.status import status
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -21,3 +23,5 @@ def main() -> None:
 
 main.add_command(explain)
 main.add_command(gpus)
+main.add_command(run)
+main.add_command(status)

@@ -1,0 +1,42 @@
+"""`inductor-override status`: whether the override works with the torch that is here."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+import inductor_override
+from inductor_override.cli.errors import CannotError
+
+
+class UnsupportedError(CannotError):
+    """Ends the command with exit 3: this torch has another shape than any known."""
+
+    exit_code = 3
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the same facts as JSON.")
+def status(as_json: bool) -> None:
+    """Show the torch that was found, the patch module for it, and whether the override is live.
+
+    Imports torch and its compiler and makes the option available in this process, as a program of
+    yours would. Exits with 3 when this torch is not supported.
+    """
+    try:
+        import torch._inductor.config  # noqa: F401
+    except ImportError as error:
+        raise CannotError(f"torch cannot be imported: {error}") from None
+    unsupported = None
+    try:
+        inductor_override.enable()
+    except inductor_override.UnsupportedTorchError as error:
+        unsupported = str(error)
+    now = inductor_override.status()
+    if as_json:
+        click.echo(json.dumps({**now.as_dict(), "unsupported": unsupported}, indent=2))
+    else:
+        click.echo(str(now))
+    if unsupported:
+        raise UnsupportedError(unsupported)

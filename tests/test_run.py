@@ -1,0 +1,160 @@
+"""`inductor-override run`: real commands, real children."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+RUN = [sys.executable, "-m", "inductor_override", "run"]
+OPTION = "max_autotune_gemm_min_sms"
+STARTUP = Path(__file__).parent.parent / "inductor_override" / "startup" / "sitecustomize.py"
+
+REPORT = """
+import json, os, sys
+import torch
+import torch._inductor.config as config
+import torch._inductor.utils
+import inductor_override as io
+def report(**more):
+    return dict(value=config.max_autotune_gemm_min_sms, live=io.status().live,
+                fusion=config.epilogue_fusion, argv=sys.argv[1:], path=sys.path, **more)
+"""
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*RUN, *arguments],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    path = tmp_path / "program.py"
+    path.write_text(REPORT + "print(json.dumps(report()))\n")
+    return path
+
+
+def test_it_is_in_force_in_the_command_and_its_children(tmp_path):
+    """A start-up file of the user's own runs; fork, spawn and a plain child process see it too."""
+    (tmp_path / "sitecustomize.py").write_text("import os; os.environ['THEIRS'] = 'ran'\n")
+    program = tmp_path / "program.py"
+    program.write_text(
+        REPORT
+        + """
+import multiprocessing, subprocess
+def child():
+    return config.max_autotune_gemm_min_sms, io.status().live
+if __name__ == "__main__":
+    seen = {"theirs": os.environ.get("THEIRS")}
+    for how in ("fork", "spawn"):
+        with multiprocessing.get_context(how).Pool(1) as pool:
+            seen[how] = pool.apply(child)
+    print(json.dumps(report(**seen)))
+"""
+    )
+    done = run(
+        *("--min-sms", "28", "--set", "epilogue_fusion=False", "--"),
+        *(sys.executable, str(program), "--min-sms", "x", "--", "y"),
+        PYTHONPATH=os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]),
+    )
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout.splitlines()[-1])
+    assert (seen["value"], seen["live"], seen["fusion"]) == (28, True, False)
+    assert seen["argv"] == ["--min-sms", "x", "--", "y"]
+    assert seen["theirs"] == "ran"
+    assert seen["fork"] == seen["spawn"] == [28, True]
+    assert not [path for path in seen["path"] if path.endswith("startup")]
+
+
+def test_torchrun_has_it_in_each_rank(tmp_path):
+    program = tmp_path / "rank.py"
+    program.write_text(
+        REPORT
+        + """
+import torch.distributed as dist
+dist.init_process_group("gloo")
+total = torch.tensor([int(io.status().live) * config.max_autotune_gemm_min_sms])
+dist.all_reduce(total)
+if dist.get_rank() == 0:
+    print(json.dumps([dist.get_world_size(), total.item()]))
+dist.destroy_process_group()
+"""
+    )
+    done = run(
+        *("--min-sms", "28", "--", sys.executable, "-m", "torch.distributed.run"),
+        *("--standalone", "--nproc-per-node", "2", str(program)),
+        OMP_NUM_THREADS="1",
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads([x for x in done.stdout.splitlines() if x.startswith("[")][-1]) == [2, 56]
+
+
+def test_the_exit_status_is_the_commands():
+    assert run("--", sys.executable, "-c", "raise SystemExit(7)").returncode == 7
+
+
+def test_a_signal_reaches_the_command():
+    process = subprocess.Popen(
+        [*RUN, "--", sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "up\n"
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == -signal.SIGTERM
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["--min-sms", "-1", "--", "true"], 2, "--min-sms '-1' is not valid; allowed: a whole"),
+        (["--min-sms", "many", "--", "true"], 2, "--min-sms 'many' is not valid"),
+        (["--set", "epilogue_fusion", "--", "true"], 2, "allowed: OPTION=VALUE"),
+        (["--set", "epilogue_fussion=1", "--", "true"], 2, "did you mean 'epilogue_fusion'"),
+        (["--set", "epilogue_fusion=yes", "--", "true"], 2, "allowed: bool"),
+        (["--set", OPTION + "=3", "--", "true"], 2, "min_sms"),
+        (["--", "no-such-command"], 127, "command not found: no-such-command"),
+    ],
+)
+def test_a_typing_error_is_one_line_and_starts_nothing(arguments, status, message):
+    done = run(*arguments)
+    assert (done.returncode, done.stdout) == (status, "")
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_no_command_is_a_typing_error():
+    done = run("--min-sms", "3")
+    assert done.returncode == 2
+    assert "COMMAND" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_environment_without_the_package_is_told():
+    """As when COMMAND is the Python of another environment."""
+    done = run(
+        *("--", sys.executable, "-c", "import sys; print(sys.flags.no_site)"),
+        PYTHONPATH="",
+    )
+    assert done.returncode == 0
+    hidden = (
+        "import sys; sys.modules['inductor_override'] = None; import runpy; "
+        f"runpy.run_path({str(STARTUP)!r})"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", hidden], capture_output=True, text=True, check=True
+    )
+    assert "not in force in" in told.stderr
+    assert "Traceback" not in told.stderr
