@@ -9,7 +9,7 @@ TORCH ?= torch==2.13.0 triton==3.7.1
 CELLS ?= 2.0.1 2.4.1 2.6.0 2.9.1 2.13.0 newest
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint cells matrix clean
+.PHONY: demo test lint cells matrix table clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -27,8 +27,13 @@ lint: $(VENV)/installed
 cells: $(VENV)/installed
 	$(BIN)/python tools/cells.py $(CELLS)
 
+# All releases; an interrupted run goes on with `make matrix MISSING=--missing`.
 matrix: $(VENV)/installed
-	$(BIN)/python tools/cells.py --all
+	$(BIN)/python tools/cells.py --all --record $(MISSING)
+	$(BIN)/python tools/table.py
+
+table: $(VENV)/installed
+	$(BIN)/python tools/table.py
 
 clean:
 	rm -rf $(VENV) .cells

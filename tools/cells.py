@@ -1,7 +1,9 @@
 """Run the tests on one torch release after another, each in an environment of its own.
 
     python tools/cells.py 2.0.1 2.9.1 newest     # these
-    python tools/cells.py --all                  # every row of compat/releases.csv, and the newest
+    python tools/cells.py --only 2.9             # the row of that release
+    python tools/cells.py --all --record         # every row; results go to compat/results.json
+    python tools/cells.py --all --record --missing   # go on after an interruption
 
 An environment takes 4 to 7 GB (a CUDA build of torch, whatever the machine has), so it and the
 download cache are deleted before the next one is made. Exits with 1 if a cell failed.
@@ -11,18 +13,25 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 import os
 import shutil
 import subprocess
 import sys
 import time
-import xml.etree.ElementTree as ElementTree
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import outcomes
 
 ROOT = Path(__file__).parent.parent
 WORK = ROOT / ".cells"
+RESULTS = ROOT / "compat" / "results.json"
 NEWEST = "newest"
+# What one release shows for all: `make test` runs them.
+SAME_EVERYWHERE = ("test_catalogue.py", "test_cli.py", "test_explain.py", "test_table.py")
+SHOWN = ("torch", "triton", "wrapt")
 
 
 @dataclass
@@ -32,24 +41,42 @@ class Cell:
     name: str
     python: str
     patch_module: str
+    resolution: str
     also_install: tuple[str, ...]
-    version: str = "?"
+    versions: dict[str, str] = field(default_factory=dict)
     outcome: str = "not run"
     summary: str = ""
     seconds: float = 0.0
+    capabilities: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def as_result(self) -> dict[str, Any]:
+        return {
+            "versions": self.versions,
+            "patch_module": self.patch_module,
+            "resolution": self.resolution,
+            "outcome": self.outcome,
+            "tests": self.summary,
+            "seconds": round(self.seconds),
+            "date": time.strftime("%Y-%m-%d"),
+            "capabilities": self.capabilities,
+        }
 
 
 def rows() -> dict[str, Cell]:
     with (ROOT / "compat" / "releases.csv").open(newline="") as file:
         cells = {
             row["torch"]: Cell(
-                row["torch"], row["python"], row["patch_module"], tuple(row["also_install"].split())
+                row["torch"],
+                row["python"],
+                row["patch_module"],
+                row["resolution"],
+                tuple(row["also_install"].split()),
             )
             for row in csv.DictReader(file)
         }
     last = list(cells.values())[-1]
-    cells[NEWEST] = Cell(NEWEST, last.python, last.patch_module, last.also_install)
-    return cells
+    newest = Cell(NEWEST, last.python, last.patch_module, last.resolution, last.also_install)
+    return {**cells, NEWEST: newest}
 
 
 def interpreter(version: str) -> str:
@@ -73,21 +100,28 @@ def run(cell: Cell, pytest_arguments: list[str]) -> None:
     shutil.rmtree(WORK, ignore_errors=True)
     WORK.mkdir()
     environment, report = WORK / "env", WORK / "report.xml"
-    python = environment / "bin" / "python"
+    python = str(environment / "bin" / "python")
     uv = [sys.executable, "-m", "uv", "-q", "--cache-dir", str(WORK / "cache")]
     torch = "torch" if cell.name == NEWEST else f"torch=={cell.name}"
-    install = [*uv, "pip", "install", "--python", str(python)]
+    install = [*uv, "pip", "install", "--python", python, "--resolution", cell.resolution]
+    show = (
+        "import json, platform\nfrom importlib.metadata import version\n"
+        f"print(json.dumps({{'python': platform.python_version()}} | "
+        f"{{name: version(name) for name in {SHOWN}}}))"
+    )
     try:
         checked([*uv, "venv", "--python", interpreter(cell.python), str(environment)])
         checked([*install, torch, *cell.also_install, f"{ROOT}[test]"])
-        cell.version = checked(
-            [str(python), "-c", "from importlib.metadata import version; print(version('torch'))"]
-        ).strip()
+        cell.versions = json.loads(checked([python, "-c", show]))
+        tests = [f"--ignore=tests/{name}" for name in SAME_EVERYWHERE]
         done = subprocess.run(
-            [str(python), "-m", "pytest", "-q", "--color=no", f"--junit-xml={report}", "tests"]
+            [python, "-m", "pytest", "-q", "--color=no", f"--junit-xml={report}", *tests]
             + pytest_arguments,
             cwd=ROOT,
-            env={**os.environ, "INDUCTOR_OVERRIDE_CELL": f"{cell.version} {cell.patch_module}"},
+            env={
+                **os.environ,
+                "INDUCTOR_OVERRIDE_CELL": f"{cell.versions['torch']} {cell.patch_module}",
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -99,11 +133,9 @@ def run(cell: Cell, pytest_arguments: list[str]) -> None:
         if done.returncode:
             print("\n".join(lines[-200:]))
         if report.exists():
-            suite = ElementTree.parse(report).getroot().find("testsuite")
-            assert suite is not None
-            if int(suite.get("tests", 0)) <= int(suite.get("skipped", 0)):
-                cell.outcome = "FAILED"
-                cell.summary = "no test was run"
+            cell.capabilities = outcomes.capabilities(report)
+            if not outcomes.any_passed(report):
+                cell.outcome, cell.summary = "FAILED", "no test was run"
     except subprocess.CalledProcessError as error:
         cell.outcome, cell.summary = "FAILED", f"could not be made: {error.stderr or error}"
     finally:
@@ -112,33 +144,54 @@ def run(cell: Cell, pytest_arguments: list[str]) -> None:
 
 
 def checked(command: list[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return done.stdout
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def recorded() -> dict[str, Any]:
+    return json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+
+
+def record(cell: Cell, known: dict[str, Cell]) -> None:
+    """Under the release's own number: the newest may be one that has a row already."""
+    results = recorded()
+    results[cell.versions.get("torch", cell.name).partition("+")[0]] = cell.as_result()
+    order = {name: i for i, name in enumerate(known)}
+    results = dict(sorted(results.items(), key=lambda item: order.get(item[0], len(order))))
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
 
 
 def main() -> int:
     known = rows()
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("releases", nargs="*", metavar="RELEASE", help=", ".join(known))
-    parser.add_argument("--all", action="store_true", help="every release")
+    parser.add_argument("--only", metavar="RELEASE", help="such as 2.9")
+    parser.add_argument("--all", action="store_true", help="every row of compat/releases.csv")
+    parser.add_argument("--record", action="store_true", help="write compat/results.json")
+    parser.add_argument("--missing", action="store_true", help="only what has not passed yet")
     parser.add_argument("--pytest", default="", help="further arguments for pytest")
     asked = parser.parse_args()
-    names = list(known) if asked.all else asked.releases
+    names = [name for name in known if name != NEWEST] if asked.all else asked.releases
+    if asked.only:
+        names = [n for n in known if n == asked.only or n.startswith(f"{asked.only}.")]
+    if asked.missing:
+        names = [n for n in names if recorded().get(n, {}).get("outcome") != "passed"]
     unknown = [name for name in names if name not in known]
-    if unknown or not names:
+    if unknown or not (names or asked.missing):
         parser.error(f"{unknown or 'nothing'} asked for; there is {', '.join(known)}")
 
     cells = [known[name] for name in names]
     for cell in cells:
         print(f"torch {cell.name} on Python {cell.python} ...", flush=True)
         run(cell, asked.pytest.split())
-        print(f"torch {cell.version}: {cell.summary}", flush=True)
+        if asked.record:
+            record(cell, known)
+        print(f"torch {cell.versions.get('torch', cell.name)}: {cell.summary}", flush=True)
 
     print(f"\n{'torch':<16} {'python':<8} {'patch module':<14} {'outcome':<9} {'seconds':>7}")
     for cell in cells:
         print(
-            f"{cell.version:<16} {cell.python:<8} {cell.patch_module:<14} {cell.outcome:<9} "
-            f"{cell.seconds:>7.0f}"
+            f"{cell.versions.get('torch', cell.name):<16} {cell.python:<8} "
+            f"{cell.patch_module:<14} {cell.outcome:<9} {cell.seconds:>7.0f}"
         )
     failed = [cell for cell in cells if cell.outcome != "passed"]
     print(f"\n{len(cells) - len(failed)} passed, {len(failed)} failed")

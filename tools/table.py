@@ -1,0 +1,107 @@
+"""Write docs/compatibility.md and the README's short table from compat/results.json.
+
+python tools/table.py            # write
+python tools/table.py --check    # exit 1 if what is written is not what the results say
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import outcomes
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "compatibility.md"
+README = ROOT / "README.md"
+BEGIN, END = "<!-- compatibility: begin -->\n", "<!-- compatibility: end -->\n"
+MARK = {outcomes.PASS: "yes", outcomes.FAIL: "**no**", outcomes.NOT_APPLICABLE: "n/a"}
+
+
+def page(results: dict[str, Any]) -> str:
+    names = list(outcomes.table())
+    notes: dict[str, int] = {}
+    lines = [
+        "# Compatibility",
+        "",
+        "Each column of marks is a set of tests, each row a run of them in an environment of its",
+        "own (`make matrix`; generated from `compat/results.json` by `tools/table.py`). No GPU was",
+        "there: the GPU is simulated, Inductor and Triton are real.",
+        "",
+        "| torch | Python | Triton | wrapt | dependencies | patch module | tests | "
+        + " | ".join(names)
+        + " |",
+        "|---|---|---|---|---|---|---|" + "---|" * len(names),
+    ]
+    for result in results.values():
+        versions = result["versions"]
+        marks = [_mark(result["capabilities"].get(name, {}), notes) for name in names]
+        cells = [
+            versions.get("torch", "?"),
+            versions.get("python", "?"),
+            versions.get("triton", "?"),
+            versions.get("wrapt", "?"),
+            "lowest" if result["resolution"] == "lowest-direct" else "newest",
+            f"`{result['patch_module']}`",
+            _counts(result["tests"]),
+            *marks,
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    if notes:
+        lines += ["", *(f"[{number}] {reason}  " for reason, number in notes.items())]
+    dates = sorted({result["date"] for result in results.values()})
+    lines += ["", f"Runs of {' to '.join(dict.fromkeys([dates[0], dates[-1]]))}.", ""]
+    return "\n".join(lines)
+
+
+def short(results: dict[str, Any]) -> str:
+    """One row for each patch module."""
+    lines = ["| torch | patch module | runs | result |", "|---|---|---|---|"]
+    modules = dict.fromkeys(result["patch_module"] for result in results.values())
+    for module in modules:
+        mine = {k: r for k, r in results.items() if r["patch_module"] == module}
+        bad = [k for k, r in mine.items() if r["outcome"] != "passed"]
+        verdict = f"failing on {', '.join(bad)}" if bad else "all tests pass"
+        lines.append(f"| {', '.join(mine)} | `{module}` | {len(mine)} | {verdict} |")
+    return "\n".join([*lines, ""])
+
+
+def _mark(found: dict[str, str], notes: dict[str, int]) -> str:
+    mark = MARK.get(found.get("result", ""), "?")
+    reason = found.get("reason", "").replace("\n", " ").replace("|", "/")
+    if not reason:
+        return mark
+    return f"{mark} [{notes.setdefault(reason, len(notes) + 1)}]"
+
+
+def _counts(summary: str) -> str:
+    """`92 passed, 3 skipped` of pytest's last line."""
+    return summary.strip("= ").partition(" in ")[0].partition(", 1 warning")[0]
+
+
+def files() -> dict[Path, str]:
+    """What the two files have to say, by path."""
+    results = json.loads((ROOT / "compat" / "results.json").read_text())
+    readme = README.read_text()
+    before, _, rest = readme.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return {PAGE: page(results), README: before + BEGIN + short(results) + END + after}
+
+
+def main() -> int:
+    wanted = files()
+    if "--check" in sys.argv[1:]:
+        stale = [path for path, text in wanted.items() if path.read_text() != text]
+        for path in stale:
+            print(f"{path.relative_to(ROOT)} is not what compat/results.json says: make table")
+        return 1 if stale else 0
+    for path, text in wanted.items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
