@@ -19,7 +19,7 @@ import inductor_override as io
 from inductor_override import UnsupportedTorchError, patches
 from inductor_override._stores import store_of
 
-with (Path(__file__).parent.parent / "compat" / "releases.csv").open(newline="") as rows:
+with (Path(patches.__file__).parents[1] / "data" / "releases.csv").open(newline="") as rows:
     EXPECTED = {
         patches.release_of(row["torch"]): row["patch_module"] for row in csv.DictReader(rows)
     }

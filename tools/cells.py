@@ -36,7 +36,7 @@ SHOWN = ("torch", "triton", "wrapt")
 
 @dataclass
 class Cell:
-    """One row of compat/releases.csv, or the newest release that the registry has."""
+    """One row of data/releases.csv, or the newest release that the registry has."""
 
     name: str
     python: str
@@ -63,7 +63,7 @@ class Cell:
 
 
 def rows() -> dict[str, Cell]:
-    with (ROOT / "compat" / "releases.csv").open(newline="") as file:
+    with (ROOT / "inductor_override" / "data" / "releases.csv").open(newline="") as file:
         cells = {
             row["torch"]: Cell(
                 row["torch"],
@@ -73,6 +73,7 @@ def rows() -> dict[str, Cell]:
                 tuple(row["also_install"].split()),
             )
             for row in csv.DictReader(file)
+            if row["python"]  # the others differ from their neighbour in nothing but Triton
         }
     last = list(cells.values())[-1]
     newest = Cell(NEWEST, last.python, last.patch_module, last.resolution, last.also_install)
@@ -165,7 +166,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("releases", nargs="*", metavar="RELEASE", help=", ".join(known))
     parser.add_argument("--only", metavar="RELEASE", help="such as 2.9")
-    parser.add_argument("--all", action="store_true", help="every row of compat/releases.csv")
+    parser.add_argument(
+        "--all", action="store_true", help="every row of inductor_override/data/releases.csv"
+    )
     parser.add_argument("--record", action="store_true", help="write compat/results.json")
     parser.add_argument("--missing", action="store_true", help="only what has not passed yet")
     parser.add_argument("--pytest", default="", help="further arguments for pytest")

@@ -6,43 +6,19 @@ not after torch has been imported.
 
 from __future__ import annotations
 
+import csv
 import platform
 import re
 from dataclasses import dataclass
-from importlib import metadata
+from functools import cache
+from importlib import metadata, resources
 
 from packaging.requirements import Requirement
-from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from inductor_override.simulation.errors import ToolchainError
 
 OLDEST_TORCH = (2, 0)
-
-# What each release's CUDA wheel asks for ("Requires-Dist: triton==3.7.1; ..."), for the builds that
-# ask for none, such as the CPU builds.  Two patch releases of torch have a Triton of their own.
-_TRITON_OF = {
-    (2, 0): "==2.0.0",
-    (2, 1): "==2.1.0",
-    (2, 2): "==2.2.0",
-    (2, 3): "==2.3.0",
-    (2, 3, 1): "==2.3.1",
-    (2, 4): "==3.0.0",
-    (2, 5): "==3.1.0",
-    (2, 6): "==3.2.0",
-    (2, 7): "==3.3.0",
-    (2, 7, 1): "==3.3.1",
-    (2, 8): "==3.4.0",
-    (2, 9): "==3.5.0",
-    (2, 9, 1): "==3.5.1",
-    (2, 10): "==3.6.0",
-    (2, 11): "==3.6.0",
-    (2, 12): "==3.7.0",
-    (2, 12, 1): "==3.7.1",
-    (2, 13): "==3.7.1",
-    (2, 14): "~=3.8.0",
-    (2, 15): "~=3.9.0",
-}
 
 
 @dataclass(frozen=True)
@@ -113,13 +89,20 @@ def tabulated_triton(torch: str) -> Requirement | None:
     # A vendor's build or a nightly ("2.7.0a0+7c8ec84dab.nv25.03") may have a Triton of its own.
     if version.is_prerelease:
         return None
-    release = version.release
-    specifier = _TRITON_OF.get(release[:3], _TRITON_OF.get(release[:2]))
-    if specifier is None:
-        return None
-    wanted = Requirement("triton")
-    wanted.specifier = SpecifierSet(specifier)
-    return wanted
+    rows = [row for row in _rows() if row[0].release[:2] == version.release[:2]]
+    exact = [row for row in rows if row[0].release == version.release]
+    return Requirement(f"triton{(exact or rows)[-1][1]}") if rows else None
+
+
+@cache
+def _rows() -> tuple[tuple[Version, str], ...]:
+    """Each release with what its CUDA wheel asks for ("Requires-Dist: triton==3.7.1; ...").
+
+    For the builds that ask for none, such as the CPU builds. A release whose patch releases differ
+    in this has a row for each.
+    """
+    text = resources.files("inductor_override").joinpath("data/releases.csv").read_text("utf-8")
+    return tuple((Version(r["torch"]), r["triton"]) for r in csv.DictReader(text.splitlines()))
 
 
 def _install(wanted: Requirement | None) -> str:
