@@ -108,6 +108,17 @@ def test_extra_options_in_any_order(no_trace):
     assert no_trace.differences() == []
 
 
+def test_the_end_of_an_older_scope_leaves_what_rules_alone():
+    older, younger = io.override(min_sms=1), io.override(min_sms=2)
+    older.__enter__()
+    younger.__enter__()
+    with config.patch({OPTION: 9}):
+        older.__exit__(None, None, None)
+        assert getattr(config, OPTION) == 9
+    assert getattr(config, OPTION) == 2
+    younger.__exit__(None, None, None)
+
+
 def test_one_scope_object_can_be_nested_and_used_again(ask, no_trace):
     scope = io.override(min_sms=0)
     for _ in range(2):
