@@ -1,0 +1,91 @@
+"""How a user sees the override: status on the command line, and in torch's structured trace."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import RELEASE
+
+import inductor_override as io
+
+OPTION = "max_autotune_gemm_min_sms"
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def test_status_follows_what_happens():
+    assert (io.status().installed, io.status().live, io.status().min_sms) == (False, False, None)
+    assert "nobody asked for it" in io.status().why
+    io.enable(min_sms=30)
+    with pytest.warns(io.NoEffectWarning), io.override(min_sms=3):
+        now = io.status()
+        assert (now.installed, now.live, now.min_sms, now.process_min_sms) == (True, True, 3, 30)
+        assert (now.scopes_open, now.held_by) == (1, ("enable", "scope"))
+    assert io.status().min_sms == 30
+    io.disable()
+    assert io.status().held_by == ()
+
+
+def test_status_on_the_command_line():
+    done = run("-m", "inductor_override", "status")
+    assert done.returncode == 0, done.stderr
+    rows = dict(line.split("  ", 1) for line in done.stdout.splitlines())
+    assert rows["torch"].strip().startswith(f"{RELEASE[0]}.{RELEASE[1]}.")
+    assert rows["live"].strip() == "yes"
+
+
+def test_status_as_json_with_the_variable_set():
+    done = run(
+        *("-m", "inductor_override", "status", "--json"),
+        TORCHINDUCTOR_MAX_AUTOTUNE_GEMM_MIN_SMS="28",
+    )
+    assert done.returncode == 0, done.stderr
+    facts = json.loads(done.stdout)
+    assert facts["min_sms"] == 28
+    assert facts["live"] is True
+    assert facts["unsupported"] is None
+
+
+def test_status_exits_with_3_on_a_torch_of_another_shape():
+    code = (
+        "import torch._inductor.utils as utils; del utils.is_big_gpu\n"
+        "from inductor_override.cli import main; main(['status', *__import__('sys').argv[1:]])"
+    )
+    done = run("-c", code)
+    assert done.returncode == 3
+    assert "torch._inductor.utils has no is_big_gpu" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "live" in done.stdout
+
+
+@pytest.mark.skipif(RELEASE < (2, 3), reason="torch has a structured trace from 2.3 on")
+def test_the_override_is_in_torchs_trace(tmp_path: Path):
+    code = """
+import torch, inductor_override as io
+f = torch.compile(lambda x: x @ x)
+with io.override(min_sms=28):
+    f(torch.ones(4, 4))
+torch._dynamo.reset()
+f(torch.ones(4, 4))
+"""
+    done = run("-c", code, TORCH_TRACE=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    (trace,) = tmp_path.glob("*.log")
+    lines = trace.read_text().splitlines()
+    ours = [i for i, line in enumerate(lines) if '"name": "inductor_override"' in line]
+    assert len(ours) == 1, "one artifact: for the graph under the override, none for the other"
+    assert f'"{OPTION}": 28' in lines[ours[0] + 1]
