@@ -2,8 +2,9 @@
 
 Until torch 2.11 an option has one value for the process. Scopes of two threads, or of two
 interleaved coroutines, then end in any order, and saving at entry what is put back at exit would
-leak one scope's value into the other. So the value is computed: the youngest scope that is still
-open and names the option rules; when none is left, what was there before the first comes back.
+leak one scope's value into the other. So the youngest scope that is still open and names the option
+rules, and a scope that ends below it hands on what it found: that comes back when the youngest
+ends. Torch's own `config.patch` between two scopes is found and put back like any other value.
 
 From 2.12 on the same holds within one context (a thread, an asyncio task).
 """
@@ -13,7 +14,7 @@ from __future__ import annotations
 import sys
 import threading
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from typing import Any
 
 from inductor_override._names import OPTION
 from inductor_override._stores import ConfigStore
@@ -42,22 +43,18 @@ class Seen:
 class Entry:
     """One time that a scope was entered. `scope_seen` is shared by all entries of the scope."""
 
-    __slots__ = ("closed", "runner", "scope_seen", "seen", "values")
+    __slots__ = ("closed", "priors", "runner", "scope_seen", "seen", "values")
 
     def __init__(self, values: dict[str, Any], scope_seen: Seen) -> None:
         self.values = values
+        self.priors: dict[str, Any] = {}
         self.runner = who_runs()
         self.closed = False
         self.seen, self.scope_seen = Seen(), scope_seen
 
 
-class _State(NamedTuple):
-    entries: tuple[Entry, ...] = ()
-    priors: dict[str, Any] = {}  # noqa: RUF012  (never changed: each change makes a new one)
-
-
-_NONE = _State()
-_in_context: ContextVar[_State] = ContextVar("inductor_override.open_scopes", default=_NONE)
+_Entries = tuple[Entry, ...]
+_in_context: ContextVar[_Entries] = ContextVar("inductor_override.open_scopes", default=())
 
 
 class OpenScopes:
@@ -65,12 +62,16 @@ class OpenScopes:
 
     def __init__(self, store: ConfigStore) -> None:
         self.store = store
-        self._lock = threading.RLock()
-        self._in_process = _NONE
+        self.lock = threading.RLock()
+        self._in_process: _Entries = ()
 
-    def here(self) -> tuple[Entry, ...]:
+    def here(self) -> _Entries:
         """The scopes whose values may be in force here, oldest first."""
-        return self._state().entries
+        entries = self._entries()
+        if any(entry.closed for entry in entries):
+            # A task copies its parent's context, and the parent's scope has ended since.
+            return tuple(entry for entry in entries if not entry.closed)
+        return entries
 
     def seen_here(self) -> set[Seen]:
         """Where to note what happens here; each once, also for a scope that is entered twice."""
@@ -83,15 +84,12 @@ class OpenScopes:
         Raises:
             ValueError: an option keeps another value, since the environment forces it.
         """
-        with self._lock:
-            entries, priors = self._state()
-            priors = dict(priors)
-            written = []
+        with self.lock:
+            written: list[str] = []
             try:
                 for key, value in entry.values.items():
-                    prior = self.store.write(key, value)
-                    written.append((key, prior))
-                    priors.setdefault(key, prior)
+                    entry.priors[key] = self.store.write(key, value)
+                    written.append(key)
                     if key != OPTION and self.store.read(key) != value:
                         raise ValueError(
                             f"{key}={value!r} cannot take effect: it stays at "
@@ -99,10 +97,10 @@ class OpenScopes:
                             "another option"
                         )
             except BaseException:
-                for key, prior in reversed(written):
-                    self.store.restore(key, prior)
+                for key in reversed(written):
+                    self.store.restore(key, entry.priors[key])
                 raise
-            self._set(_State((*entries, entry), priors))
+            self._set((*self._entries(), entry))
 
     def close(self, entry: Entry) -> bool:
         """Take the entry's values out of force; what rules now is put in their place.
@@ -110,21 +108,24 @@ class OpenScopes:
         Returns False when the entry was opened in another context: its values can be put back
         only there.
         """
-        with self._lock:
+        with self.lock:
             entry.closed = True
-            state = self._raw_state()
-            if entry not in state.entries:
+            entries = self._entries()
+            if entry not in entries:
                 return False
-            after = state.entries[state.entries.index(entry) + 1 :]
-            left = tuple(e for e in state.entries if not e.closed)
-            priors = dict(state.priors)
-            for key in entry.values:
-                ruling = next((e for e in reversed(left) if key in e.values), None)
-                if ruling is None:
-                    self.store.restore(key, priors.pop(key))
-                elif not any(key in e.values for e in after if not e.closed):
-                    self.store.write(key, ruling.values[key])
-            self._set(_State(left, priors))
+            left: list[Entry] = []
+            found: dict[str, Any] = {}
+            for each in entries:
+                for key in each.values:
+                    if each.closed:
+                        found.setdefault(key, each.priors[key])
+                    elif key in found:
+                        each.priors[key] = found.pop(key)
+                if not each.closed:
+                    left.append(each)
+            for key, prior in found.items():
+                self.store.restore(key, prior)
+            self._set(tuple(left))
             return True
 
     def rebase(self, value: int) -> bool:
@@ -132,27 +133,18 @@ class OpenScopes:
 
         Only where default and value are one (torch 2.0 to 2.5). False: no scope is open.
         """
-        with self._lock:
-            entries, priors = self._state()
-            if OPTION not in priors:
-                return False
-            self._set(_State(entries, {**priors, OPTION: value}))
-            return True
+        with self.lock:
+            for entry in self.here():
+                if OPTION in entry.priors:
+                    entry.priors[OPTION] = value
+                    return True
+            return False
 
-    def _raw_state(self) -> _State:
+    def _entries(self) -> _Entries:
         return _in_context.get() if self.store.per_context else self._in_process
 
-    def _state(self) -> _State:
-        state = self._raw_state()
-        if any(entry.closed for entry in state.entries):
-            # A task copies its parent's context, and the parent's scope has ended since.
-            left = tuple(entry for entry in state.entries if not entry.closed)
-            return _State(left, state.priors) if left else _NONE
-        return state
-
-    def _set(self, state: _State) -> None:
-        state = state if state.entries else _NONE
+    def _set(self, entries: _Entries) -> None:
         if self.store.per_context:
-            _in_context.set(state)
+            _in_context.set(entries)
         else:
-            self._in_process = state
+            self._in_process = entries

@@ -259,3 +259,22 @@ def test_isolate_compiles_again_inside_and_again_outside():
 def test_repr_reads_like_the_call():
     scope = io.override(min_sms=3, isolate=True, max_autotune=True)
     assert repr(scope) == "override(min_sms=3, isolate=True, max_autotune=True)"
+
+
+@quiet
+def test_torchs_own_patch_between_two_scopes_comes_back():
+    with io.override(min_sms=1, epilogue_fusion=True):
+        with config.patch({"max_autotune_gemm_min_sms": 5, "epilogue_fusion": False}):
+            with io.override(min_sms=2, epilogue_fusion=True):
+                pass
+            assert config.max_autotune_gemm_min_sms == 5
+            assert config.epilogue_fusion is False
+        assert config.max_autotune_gemm_min_sms == 1
+        assert config.epilogue_fusion is True
+
+
+def test_enable_after_one_models_options_were_in_force(compiled):
+    """At its end torch's patch assigns what it found: that is no one's wish."""
+    compiled(options=io.options(min_sms=3))
+    io.enable(min_sms=7)
+    assert config.max_autotune_gemm_min_sms == 7
