@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from inductor_override import _trace
 from inductor_override._names import OPTION, TORCH_DECIDES, log
-from inductor_override._open_scopes import OpenScopes, Seen
+from inductor_override._open_scopes import Entry, OpenScopes, Seen
 from inductor_override._stores import ConfigStore
 from inductor_override.patches import PatchModule
 
@@ -17,6 +20,8 @@ class _Depth(threading.local):
     """How many calls of `compile_fx` this thread is in, and was in at the deepest."""
 
     value = deepest = 0
+    has_options = False
+    """Whether one of them was given a value for the option, by `torch.compile(options=)`."""
 
 
 class Gate:
@@ -26,6 +31,7 @@ class Gate:
         keep_on_top: called before the gate may be asked; puts our hook back on top of a foreign
             assignment.
         compiling: called with +1 when a compile starts in any thread and with -1 when it ends.
+        carry: puts the option, and the scopes that it is given, in force for one graph.
     """
 
     def __init__(
@@ -35,9 +41,10 @@ class Gate:
         scopes: OpenScopes,
         keep_on_top: Callable[[], None],
         compiling: Callable[[int], None],
+        carry: Callable[[tuple[Entry, ...]], AbstractContextManager[None]],
     ) -> None:
         self.patch, self.store, self.scopes = patch, store, scopes
-        self.keep_on_top, self.compiling = keep_on_top, compiling
+        self.keep_on_top, self.compiling, self.carry = keep_on_top, compiling, carry
         self.live = True
         self._depth = _Depth()
         self._held_back: set[tuple[str, int]] = set()
@@ -65,11 +72,12 @@ class Gate:
         self.keep_on_top()
         seen_here = self.scopes.seen_here()
         self._note_autotuning(seen_here)
-        depth = self._depth.value
+        depth, had_options = self._depth.value, self._depth.has_options
         self._depth.value = self._depth.deepest = depth + 1
         if depth == 0:
             self.compiling(+1)
         try:
+            args, kwargs = self._carried(wrapped, args, kwargs)
             result = wrapped(*args, **kwargs)
             if self._depth.deepest == depth + 1:  # where all layers of options are in force
                 self._trace()
@@ -78,9 +86,42 @@ class Gate:
                     seen.graphs += 1
             return result
         finally:
-            self._depth.value = depth
+            self._depth.value, self._depth.has_options = depth, had_options
             if depth == 0:
                 self.compiling(-1)
+
+    def _carried(self, wrapped: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
+        """Let the backward graph be compiled with the values of its forward graph.
+
+        AOTAutograd may compile it much later: after the scope, after `disable`, and on CUDA in
+        autograd's own threads, where from torch 2.12 on the config has none of the caller's
+        values. torch takes the options of `torch.compile(options=)` along for it, by a
+        `config.patch` around `inner_compile`, which fails where the option is gone.
+        """
+        given = dict(
+            zip(("model", "inputs", "inner_compile", "config_patches"), args, strict=False)
+        )
+        given |= kwargs
+        if given.get("config_patches"):
+            self._depth.has_options |= OPTION in given["config_patches"]
+            return args, kwargs  # not here: torch's patch has to be the inner of the two
+        scopes = self.scopes.here()
+        inner = given.get("inner_compile")
+        if not (scopes or self._depth.has_options) or getattr(inner, "carries", None) == scopes:
+            return args, kwargs
+        if inner is None:
+            inner = inspect.signature(wrapped).parameters["inner_compile"].default
+        carry = self.carry
+
+        @functools.wraps(inner)
+        def in_its_scopes(*inner_args: Any, **inner_kwargs: Any) -> Any:
+            with carry(scopes):
+                return inner(*inner_args, **inner_kwargs)
+
+        in_its_scopes.carries = scopes  # type: ignore[attr-defined]
+        if len(args) > 2:
+            return (*args[:2], in_its_scopes, *args[3:]), kwargs
+        return args, {**kwargs, "inner_compile": in_its_scopes}
 
     def _decide(self, wrapped: Any, args: Any, kwargs: Any) -> bool:
         min_sms = self.store.read(OPTION)

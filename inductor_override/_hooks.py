@@ -18,7 +18,7 @@ class Hook:
     takes off our layers only: the newcomer stays.
     """
 
-    def __init__(self, owner: ModuleType, name: str, wrapper: Wrapper) -> None:
+    def __init__(self, owner: ModuleType | type, name: str, wrapper: Wrapper) -> None:
         self.owner, self.name, self.wrapper = owner, name, wrapper
         self._ours: object = None
 
@@ -35,7 +35,7 @@ class Hook:
         except KeyError:
             raise AttributeError(f"{self.owner.__name__} has no {self.name}") from None
         self._ours = _layer_type()(target, self.wrapper)
-        vars(self.owner)[self.name] = self._ours
+        self._put(self._ours)
         return target
 
     def is_outermost(self) -> bool:
@@ -54,12 +54,18 @@ class Hook:
         while type(target) is ours:
             target = target.__wrapped__
         if target is not held:
-            vars(self.owner)[self.name] = target
+            self._put(target)
         # A plain function's __wrapped__ is a note, not what it calls: only proxies are followed.
         while isinstance(target, _proxy_type()):
             while type(target.__wrapped__) is ours:
                 target.__wrapped__ = target.__wrapped__.__wrapped__
             target = target.__wrapped__
+
+    def _put(self, value: object) -> None:
+        if isinstance(self.owner, ModuleType):
+            vars(self.owner)[self.name] = value  # a config module's __setattr__ takes options only
+        else:
+            setattr(self.owner, self.name, value)
 
 
 @cache

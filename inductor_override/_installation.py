@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import threading
 from collections import Counter
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from types import ModuleType
 from typing import Literal
 
 from inductor_override import patches
+from inductor_override._children import ChildHook
 from inductor_override._gate import Gate
 from inductor_override._hooks import Hook, Wrapper, describe
 from inductor_override._names import OPTION, TORCH_DECIDES, log
-from inductor_override._open_scopes import OpenScopes
+from inductor_override._open_scopes import Entry, OpenScopes
 from inductor_override._stores import ConfigStore, store_of
 
-Holder = Literal["scope", "enable", "options", "environment"]
+Holder = Literal["scope", "enable", "options", "environment", "graph"]
 
 CONFIG = "torch._inductor.config"
 NAMES = tuple(
@@ -58,6 +61,7 @@ class Installation:
         self._undo: ExitStack | None = None
         self._hooks: dict[str, Hook] = {}
         self._gate: Gate | None = None
+        self._children = ChildHook()
         self._compiling = 0
         self._imported: dict[str, ModuleType] | None = None
         self._said: set[str] = set()
@@ -111,9 +115,25 @@ class Installation:
             self.holders[holder] = max(0, self.holders[holder] - 1)
             self._uninstall_if_unused()
 
+    @contextmanager
+    def carry(self, entries: tuple[Entry, ...]) -> Iterator[None]:
+        """The option is there, and these scopes are in force, ended or not, in any thread."""
+        scopes = self.hold("graph")
+        again: list[Entry] = []
+        try:
+            if scopes.here() != entries:
+                for entry in entries:
+                    again.append(Entry(entry.values, entry.scope_seen))
+                    scopes.open(again[-1])
+            yield
+        finally:
+            for entry in reversed(again):
+                scopes.close(entry)
+            self.let_go("graph")
+
     def let_go_of_all_but_scopes(self) -> None:
         with self.lock:
-            self.holders = Counter({"scope": self.holders["scope"]})
+            self.holders = Counter({name: self.holders[name] for name in ("scope", "graph")})
             self.waiting = False
             self.set_base(TORCH_DECIDES)
             self._uninstall_if_unused()
@@ -126,6 +146,8 @@ class Installation:
                 return
             if value == TORCH_DECIDES and self._upstream_default is not None:
                 value = self._upstream_default
+            if not self.scopes.here():
+                self.store.unset_if_default()
             ruling = self.store.read(OPTION)
             self.store.set_default(value)
             if self.store.default_is_value and self.scopes.rebase(value):
@@ -190,9 +212,15 @@ class Installation:
             store.add(self.base)
             self._undo.callback(store.remove)
         self._gate = gate = Gate(
-            selection.patch, store, self.scopes, self._keep_on_top, self._count_compiles
+            selection.patch,
+            store,
+            self.scopes,
+            self._keep_on_top,
+            self._count_compiles,
+            self.carry,
         )
         self._undo.callback(setattr, gate, "live", False)
+        self._undo.callback(self._children.detach)
 
     def _attach_rows(self, selection: patches.Selection, owners: dict[str, ModuleType]) -> None:
         gate, undo = self._gate, self._undo
@@ -209,6 +237,8 @@ class Installation:
             undo.callback(hook.detach)
             if role == "gate":
                 self._note_foreign(target)
+            elif role == "compile":
+                self._children.attach(owners[owner])
 
     def _keep_on_top(self) -> None:
         hook = self._hooks.get("gate")
@@ -232,6 +262,8 @@ class Installation:
     def _count_compiles(self, step: int) -> None:
         with self.lock:
             self._compiling += step
+            if step > 0 and self.installed and not self.upstream_has_option:
+                self._children.attach(sys.modules["torch._inductor.compile_fx"])
             self._uninstall_if_unused()
 
     def _uninstall_if_unused(self) -> None:
@@ -247,6 +279,12 @@ class Installation:
         if undo is not None:
             undo.close()
 
+    def after_fork(self) -> None:
+        """In the child of a fork, which has only one of its parent's threads."""
+        self.lock = threading.RLock()  # another thread may have held it
+        if self.scopes is not None:
+            self.scopes.lock = threading.RLock()
+
     def say_once(self, sentence: str) -> None:
         if sentence not in self._said:
             self._said.add(sentence)
@@ -254,3 +292,5 @@ class Installation:
 
 
 installation = Installation()
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=installation.after_fork)

@@ -27,7 +27,8 @@ class Status:
         min_sms: the value in force here; None when not installed, -1 when torch decides.
         process_min_sms: the process-wide value, from `enable` or the environment.
         scopes_open: scopes open in the process.
-        held_by: who keeps it installed: scope, enable, options, environment.
+        held_by: who keeps it installed: scope, enable, options, environment, graph (one that is
+            being compiled with the values of a scope or of `options`).
         foreign: who else has assigned to the gate.
         disabled: whether INDUCTOR_OVERRIDE_DISABLE=1.
         environment: the text of the option's environment variable, None if it is not set.

@@ -62,6 +62,13 @@ class ConfigStore(ABC):
     def set_default(self, value: Any, key: str = OPTION) -> None:
         """Change the process-wide default of an option."""
 
+    def unset_if_default(self) -> None:
+        """Forget the package's option here if what is assigned is the default.
+
+        At its end torch's `config.patch` assigns what it found; so does each compile with
+        `torch.compile(options=)`. That is no one's wish, and must not rule over a new default.
+        """
+
     @abstractmethod
     def write(self, key: str, value: Any) -> Any:
         """Set an option here; return its prior."""
@@ -76,6 +83,10 @@ class PlainDicts(ConfigStore):
 
     kind = "plain dicts"
     default_is_value = True
+
+    def has(self, key: str) -> bool:
+        # Not by `_config`: `load_config` puts keys there which the config does not have.
+        return key in vars(self.config)["_allowed_keys"]
 
     def add(self, default: int) -> None:
         vars(self.config)["_allowed_keys"].add(OPTION)
@@ -142,6 +153,18 @@ class Entries(ConfigStore):
     def set_default(self, value: Any, key: str = OPTION) -> None:
         self._entry(key).default = value
         self._changed()
+
+    def unset_if_default(self) -> None:
+        entry = self._entry(OPTION)
+        if entry.user_override == entry.default:
+            entry.user_override = self._unset()
+            self._changed()
+
+    @staticmethod
+    def _unset() -> object:
+        from torch.utils import _config_module
+
+        return _config_module._UNSET_SENTINEL
 
     def write(self, key: str, value: Any) -> Any:
         entry = self._entry(key)
@@ -212,6 +235,12 @@ class ContextEntries(Entries):
         except (ValueError, RuntimeError):  # a task that was started in the scope: another context
             override.set(value)
         self._changed_here(key)
+
+    def unset_if_default(self) -> None:
+        entry = self._entry(OPTION)
+        if entry.user_override.get() == entry.default:
+            entry.user_override.set(self._unset())
+            self._changed_here(OPTION)
 
     def _new_entry(self, module: Any, default: int) -> Any:
         return module._ConfigEntry(module.Config(default=default, value_type=int), OPTION)

@@ -45,9 +45,11 @@ def _properties(device: object = None) -> object:
 torch.cuda.get_device_properties = _properties
 torch.cuda.get_device_capability = lambda device=None: (8, 6)
 
+import torch._functorch.config as functorch_config
 import torch._inductor.compile_fx
 import torch._inductor.config as config
 import torch._inductor.utils as utils
+from torch._inductor.graph import GraphLowering
 
 import inductor_override as io
 from inductor_override._installation import installation
@@ -186,3 +188,22 @@ def in_thread() -> Iterator[Callable[[Callable[[], object]], object]]:
 
     with ThreadPoolExecutor(1) as pool:
         yield lambda function: pool.submit(function).result(timeout=60)
+
+
+@pytest.fixture
+def lowered(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int | None]]:
+    """The option's value, or None when it is absent, at each lowering. torch's caches are off."""
+    seen: list[int | None] = []
+    run = GraphLowering.run
+
+    def observed(self: GraphLowering, *args: object) -> object:
+        seen.append(getattr(config, "max_autotune_gemm_min_sms", None))
+        return run(self, *args)
+
+    monkeypatch.setattr(GraphLowering, "run", observed)
+    torch._dynamo.reset()
+    with config.patch({"fx_graph_cache": False} if "fx_graph_cache" in config._config else {}):
+        has = "enable_autograd_cache" in functorch_config._config
+        with functorch_config.patch({"enable_autograd_cache": False} if has else {}):
+            yield seen
+    torch._dynamo.reset()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 
-import pytest
 import torch
 import torch._inductor.config as config
 from conftest import RELEASE
@@ -16,23 +15,6 @@ from torch._inductor.graph import GraphLowering
 import inductor_override as io
 
 OPTION = "max_autotune_gemm_min_sms"
-
-
-@pytest.fixture
-def lowered(monkeypatch):
-    """The option's value, or None when it is absent, at each lowering of a graph."""
-    seen: list[int | None] = []
-    run = GraphLowering.run
-
-    def observed(self, *args):
-        seen.append(getattr(config, OPTION, None))
-        return run(self, *args)
-
-    monkeypatch.setattr(GraphLowering, "run", observed)
-    torch._dynamo.reset()
-    with config.patch({"fx_graph_cache": False} if "fx_graph_cache" in config._config else {}):
-        yield seen
-    torch._dynamo.reset()
 
 
 def training_step(**how):

@@ -1,0 +1,111 @@
+"""A backward graph is compiled with the values of its forward graph, whenever and wherever.
+
+AOTAutograd compiles it at the first backward pass: maybe after the scope, maybe in another thread.
+What torch had compiled early, with its caches on, has those values anyway.
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch._inductor.config as config
+
+import inductor_override as io
+from inductor_override._installation import installation
+
+OPTION = "max_autotune_gemm_min_sms"
+
+
+def forward(**how):
+    def function(x, w):
+        return x @ w
+
+    torch._dynamo.reset()
+    x, w = torch.randn(4, 4), torch.randn(4, 4, requires_grad=True)
+    return torch.compile(function, **how)(x, w)
+
+
+def backward(out):
+    out.backward(torch.ones_like(out))
+
+
+def late_backwards():
+    def after_the_scope():
+        with io.override(min_sms=7):
+            out = forward()
+        return out, 7
+
+    def options_taken_back():
+        out = forward(options=io.options(min_sms=7))
+        io.disable()
+        return out, 7
+
+    def options_in_a_scope_taken_back():
+        with io.override(min_sms=3):
+            out = forward(options=io.options(min_sms=7))
+        io.disable()
+        return out, 7
+
+    def the_scope_is_open():
+        scope = io.override(min_sms=7)
+        scope.__enter__()
+        return forward(), 7, scope
+
+    def in_a_scope_of_its_own():
+        with io.override(min_sms=7):
+            out = forward()
+        scope = io.override(min_sms=3)
+        scope.__enter__()
+        return out, 7, scope
+
+    return [
+        after_the_scope,
+        options_taken_back,
+        options_in_a_scope_taken_back,
+        the_scope_is_open,
+        in_a_scope_of_its_own,
+    ]
+
+
+@pytest.mark.filterwarnings("ignore::inductor_override.NoEffectWarning")
+@pytest.mark.parametrize("where", ["here", "in another thread"])
+@pytest.mark.parametrize("case", late_backwards(), ids=lambda case: case.__name__)
+def test_a_backward_graph_has_the_value_of_its_forward_graph(lowered, case, where, in_thread):
+    """CUDA backwards run in autograd's threads, which from 2.12 on have none of our values."""
+    out, expected, *scopes = case()
+    del lowered[1:]  # some releases lower the backward graph of their own accord, early
+    torch._dynamo.reset()
+    if where == "here":
+        backward(out)
+    else:
+        in_thread(lambda: backward(out))
+    for scope in scopes:
+        scope.__exit__(None, None, None)
+    assert set(lowered) == {expected}
+    io.disable()
+    assert not installation.installed
+
+
+def test_a_late_backward_counts_for_its_scope_and_leaves_another_thread_alone(lowered, in_thread):
+    with io.override(min_sms=7, epilogue_fusion=False):
+        out = forward()
+    seen = []
+
+    def there():
+        backward(out)
+        seen.append((hasattr(config, OPTION), config.epilogue_fusion))
+
+    in_thread(there)
+    assert seen == [(False, True)]
+
+
+def test_a_recompile_after_disable_says_which_option_is_gone(lowered):
+    """A model that was given options(...) asks for the option each time that it compiles."""
+    compiled = torch.compile(lambda x: x @ x, options=io.options(min_sms=7), dynamic=False)
+    compiled(torch.randn(4, 4))
+    io.disable()
+    with pytest.raises(Exception, match=OPTION):
+        compiled(torch.randn(5, 5))
+    io.enable()
+    compiled(torch.randn(6, 6))
+    assert lowered == [7, 7]
