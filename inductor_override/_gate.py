@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -124,7 +124,7 @@ class Gate:
         return args, {**kwargs, "inner_compile": in_its_scopes}
 
     def _decide(self, wrapped: Any, args: Any, kwargs: Any) -> bool:
-        min_sms = self.store.read(OPTION)
+        min_sms = self.store.min_sms()
         if min_sms == 0 and type(min_sms) is int:
             return True
         if isinstance(min_sms, bool) or not isinstance(min_sms, int):
@@ -157,7 +157,7 @@ class Gate:
         if min_sms != TORCH_DECIDES:
             _trace.record({OPTION: min_sms, "patch_module": self.patch.__name__})
 
-    def _note_autotuning(self, seen_here: set[Seen]) -> None:
+    def _note_autotuning(self, seen_here: Collection[Seen]) -> None:
         if seen_here:
             config = self.store.config
             on = config.max_autotune or getattr(config, "max_autotune_gemm", False)  # from 2.1 on

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Collection
 from contextvars import ContextVar
 from typing import Any
 
@@ -68,15 +69,18 @@ class OpenScopes:
     def here(self) -> _Entries:
         """The scopes whose values may be in force here, oldest first."""
         entries = self._entries()
-        if any(entry.closed for entry in entries):
-            # A task copies its parent's context, and the parent's scope has ended since.
-            return tuple(entry for entry in entries if not entry.closed)
+        for each in entries:  # not any(): the gate asks this
+            if each.closed:
+                # A task copies its parent's context, and the parent's scope has ended since.
+                return tuple(entry for entry in entries if not entry.closed)
         return entries
 
-    def seen_here(self) -> set[Seen]:
+    def seen_here(self) -> Collection[Seen]:
         """Where to note what happens here; each once, also for a scope that is entered twice."""
         entries = self.here()
-        return {e.seen for e in entries} | {e.scope_seen for e in entries} if entries else set()
+        if len(entries) == 1:
+            return entries[0].seen, entries[0].scope_seen
+        return {e.seen for e in entries} | {e.scope_seen for e in entries}
 
     def open(self, entry: Entry) -> None:
         """Put the entry's values in force; all of them or, with the error raised, none.

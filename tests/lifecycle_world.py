@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from unittest import mock
@@ -24,6 +25,10 @@ THREADS, TASKS = ("thread a", "thread b"), ("task a", "task b")
 RUNNERS = ("main", *THREADS, *TASKS)
 PER_CONTEXT = RELEASE >= (2, 12)
 STOCK = vars(utils)["is_big_gpu"]
+if RELEASE >= (2, 13):
+    EXPORT = functools.partial(config.save_config_portable, readonly_values=True)
+else:
+    EXPORT = getattr(config, "save_config_portable", lambda: pickle.loads(config.save_config()))
 PLAIN, WRAPPERS = ("yes", "no"), ("passing wrapper", "yes wrapper")
 
 
@@ -172,8 +177,7 @@ class World:
         """As the FX graph cache's key has it: from 2.13 on out of a dict that each thread keeps."""
 
         def read() -> list[object]:
-            portable = getattr(config, "save_config_portable", None)
-            in_key = portable() if portable else pickle.loads(config.save_config())
+            in_key = EXPORT()
             return [in_key.get(NAMES[key]) for key in (MIN_SMS, EXTRA)]
 
         return self.run(runner, read)

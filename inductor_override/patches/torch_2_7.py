@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from inductor_override.patches._contract import Target, compile_target
@@ -30,14 +31,22 @@ TARGETS = (
 )
 
 
-def count_sms(index_or_device: Any = 0) -> int | None:
+@cache
+def _torch() -> tuple[Any, Any]:
+    # Once: the gate is asked often, and importing what is imported takes microseconds each time.
     import torch
     from torch._inductor.runtime.hints import DeviceProperties
-    from torch._inductor.utils import get_gpu_type
 
+    return torch, DeviceProperties
+
+
+def count_sms(index_or_device: Any = 0) -> int | None:
+    torch, properties = _torch()
     if torch.version.hip:
         return None
     device = index_or_device
     if not isinstance(device, torch.device):
+        from torch._inductor.utils import get_gpu_type
+
         device = torch.device(get_gpu_type(), index_or_device)
-    return int(DeviceProperties.create(device).multi_processor_count)
+    return int(properties.create(device).multi_processor_count)
