@@ -8,6 +8,8 @@ that a later override is in force and leaves torch as it was.
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 import torch
 import torch._inductor.config as config
@@ -133,7 +135,7 @@ def test_a_patch_made_with_us_entered_without_us_is_refused_by_torch(compiled):
     an_override_is_in_force_and_leaves_no_trace(compiled)
 
 
-def test_a_patch_of_ours_left_without_us_is_refused_and_harms_nothing(compiled):
+def test_a_patch_of_ours_left_without_us_harms_nothing(compiled):
     """A `disable` inside `with config.patch(...)` of the package's own option."""
     io.enable()
     patch = config.patch({"shape_padding": not config.shape_padding, OPTION: 7})
@@ -144,8 +146,9 @@ def test_a_patch_of_ours_left_without_us_is_refused_and_harms_nothing(compiled):
     if PLAIN:
         patch.__exit__(None, None, None)  # torch puts the key back, as load_config does
     else:
-        with pytest.raises((AttributeError, KeyError), match=OPTION):
+        with contextlib.suppress(AttributeError, KeyError):  # 2.15 does not raise any more
             patch.__exit__(None, None, None)
+        assert OPTION not in config._config
     assert config.shape_padding is before
     stock_compile_works(compiled)
     an_override_is_in_force_and_leaves_no_trace(compiled)

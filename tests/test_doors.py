@@ -157,6 +157,7 @@ import os
 
 def observe():
     import torch._inductor.config as config
+    from torch._inductor.graph import GraphLowering
 
     run = GraphLowering.run
     def observed(self, *args):

@@ -86,8 +86,9 @@ def test_a_backward_graph_has_the_value_of_its_forward_graph(lowered, case, wher
     assert not installation.installed
 
 
-def test_a_late_backward_counts_for_its_scope_and_leaves_another_thread_alone(lowered, in_thread):
-    with io.override(min_sms=7, epilogue_fusion=False):
+def test_a_late_backward_leaves_nothing_behind_in_its_thread(lowered, in_thread):
+    before = config.epilogue_fusion
+    with io.override(min_sms=7, epilogue_fusion=not before):
         out = forward()
     seen = []
 
@@ -96,7 +97,8 @@ def test_a_late_backward_counts_for_its_scope_and_leaves_another_thread_alone(lo
         seen.append((hasattr(config, OPTION), config.epilogue_fusion))
 
     in_thread(there)
-    assert seen == [(False, True)]
+    assert seen == [(False, before)]
+    assert set(lowered) == {7}
 
 
 def test_a_recompile_after_disable_says_which_option_is_gone(lowered):
