@@ -47,7 +47,7 @@ class ConfigStore(ABC):
         return getattr(self.config, key)
 
     def min_sms(self) -> Any:
-        """The package's own option, for the gate; torch's way to read takes several times as long."""
+        """The package's own option, for the gate: torch's way to read takes much longer."""
         return self.read(OPTION)
 
     @abstractmethod
@@ -66,10 +66,10 @@ class ConfigStore(ABC):
     def set_default(self, value: Any, key: str = OPTION) -> None:
         """Change the process-wide default of an option."""
 
-    def unset_if_default(self) -> None:
+    def unset_if_default(self) -> None:  # noqa: B027  (where default and value are one: nothing)
         """Forget the package's option here if what is assigned is the default.
 
-        At its end torch's `config.patch` assigns what it found; so does each compile with
+        At its end torch's `config.patch` (before 2.15) assigns what it found; so does each compile with
         `torch.compile(options=)`. That is no one's wish, and must not rule over a new default.
         """
 

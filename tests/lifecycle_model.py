@@ -35,10 +35,13 @@ class Model:
     Args:
         per_context: torch 2.12 on: a value is seen in the thread or task that set it.
         keeps_assignments: torch 2.6 on: an assigned value lies over the process-wide default.
+        patch_assigns: torch's own patch, when it ends, assigns what it found, also if that was
+            the default. 2.15 does not any more.
     """
 
     per_context: bool
     keeps_assignments: bool
+    patch_assigns: bool
     stock_min_sms: int
     extra: bool
     frames: list[Frame] = field(default_factory=list)  # oldest first
@@ -106,7 +109,7 @@ class Model:
         below = self.stack(frame.runner)[: self.stack(frame.runner).index(frame)]
         self.frames.remove(frame)
         patched = frame.kind == "patch" and MIN_SMS in frame.values
-        if patched and self.keeps_assignments and not any(MIN_SMS in f.values for f in below):
+        if patched and self.patch_assigns and not any(MIN_SMS in f.values for f in below):
             self.assigned[self._domain(frame.runner)] = frame.found
         self._forget_if_gone()
 

@@ -19,7 +19,16 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 from lifecycle_model import EXTRA, MIN_SMS, Model
-from lifecycle_world import NAMES, PER_CONTEXT, PLAIN, RUNNERS, STOCK, WRAPPERS, World
+from lifecycle_world import (
+    NAMES,
+    PATCH_ASSIGNS,
+    PER_CONTEXT,
+    PLAIN,
+    RUNNERS,
+    STOCK,
+    WRAPPERS,
+    World,
+)
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::inductor_override.NoEffectWarning"),
@@ -44,6 +53,7 @@ class Lifecycle(RuleBasedStateMachine):
         self.model = Model(
             per_context=PER_CONTEXT,
             keeps_assignments=RELEASE >= (2, 6),
+            patch_assigns=PATCH_ASSIGNS,
             stock_min_sms=68 if RELEASE >= (2, 4) else 80,
             extra=getattr(config, NAMES[EXTRA]),
         )
