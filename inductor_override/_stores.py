@@ -69,8 +69,8 @@ class ConfigStore(ABC):
     def unset_if_default(self) -> None:  # noqa: B027  (where default and value are one: nothing)
         """Forget the package's option here if what is assigned is the default.
 
-        At its end torch's `config.patch` (before 2.15) assigns what it found; so does each compile with
-        `torch.compile(options=)`. That is no one's wish, and must not rule over a new default.
+        At its end torch's `config.patch` (before 2.15) assigns what it found; so does each compile
+        with `torch.compile(options=)`. No one asked for that: it must not rule over a new default.
         """
 
     @abstractmethod

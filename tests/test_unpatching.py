@@ -59,10 +59,19 @@ def test_an_exception_restores_all(no_trace):
 def test_an_option_that_nobody_had_set_is_unset_again():
     if RELEASE < (2, 6):
         pytest.skip("before torch 2.6 there is no difference between unset and set to the default")
+    from torch.utils import _config_module
+
     entry = config._config["max_autotune_gemm_backends"]
-    read = entry.user_override.get if RELEASE >= (2, 12) else lambda: entry.user_override
-    unset = read()
-    assert type(unset) is object
+    unset = _config_module._UNSET_SENTINEL
+    if RELEASE >= (2, 12):
+        read = entry.user_override.get
+        entry.user_override.set(unset)  # whatever an earlier test has left, see `config.patch`
+    else:
+        entry.user_override = unset
+
+        def read():
+            return entry.user_override
+
     with io.override(min_sms=0, max_autotune_gemm_backends="TRITON"):
         assert read() == "TRITON"
     assert read() is unset
