@@ -1,10 +1,10 @@
 """What `import torch` costs with the package installed: `python benchmarks/startup.py [ROUNDS]`.
 
-Needs the package installed (its entry point) and torch 2.5 or later. "Not installed" is
-TORCH_DEVICE_BACKEND_AUTOLOAD=0: then torch does not look for entry points either, so its own search
-counts against the package. In each round every variant gets one fresh process, in another order
-each time. CPU time of the process is compared: other work on the machine changes wall time more
-than the package does.
+Needs the package installed (its entry point) and torch 2.5 or later. Each variant runs on a copy
+of this environment's site-packages, made of links; "not installed" lacks the package's metadata and
+nothing else. In each round every variant gets one fresh process, in another order each time. CPU
+time of the process is compared: other work on the machine changes wall time more than the package
+does.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ import resource
 import statistics
 import subprocess
 import sys
+import sysconfig
+import tempfile
 import time
+from pathlib import Path
 
 from common import conditions, middle, report
 
@@ -23,10 +26,10 @@ PASTED = (
     "import torch, torch._inductor.utils; torch._inductor.utils.is_big_gpu = lambda *a, **k: True"
 )
 VARIANTS = {
-    "not installed": ("import torch", {"TORCH_DEVICE_BACKEND_AUTOLOAD": "0"}),
-    "installed, idle": ("import torch", {}),
-    "installed, variable set": ("import torch", {VARIABLE: "0"}),
-    "pasted snippet": (PASTED, {"TORCH_DEVICE_BACKEND_AUTOLOAD": "0"}),
+    "not installed": ("import torch", {}, False),
+    "installed, idle": ("import torch", {}, True),
+    "installed, variable set": ("import torch", {VARIABLE: "0"}, True),
+    "pasted snippet": (PASTED, {}, False),
 }
 OWN_COST = """
 import time, sys
@@ -45,12 +48,36 @@ print(took / torch_took, resident() - before, "torch._inductor.utils" in sys.mod
 """
 
 
-def process(code: str, more: dict[str, str]) -> tuple[float, float, str]:
+def sites(folder: Path) -> dict[bool, Path]:
+    """Two directories of links to all that is installed: with our metadata, and without."""
+    here = Path(sysconfig.get_path("purelib"))
+    made = {}
+    for ours in (True, False):
+        made[ours] = folder / ("with" if ours else "without")
+        made[ours].mkdir()
+        for entry in here.iterdir():
+            if entry.suffix == ".pth" or entry.name == "__pycache__":
+                continue
+            if ours or not entry.name.startswith("inductor_override"):
+                (made[ours] / entry.name).symlink_to(entry)
+    package = Path(__file__).resolve().parent.parent / "inductor_override"
+    for site in made.values():
+        if not (site / package.name).exists():
+            (site / package.name).symlink_to(package)
+    return made
+
+
+def process(code: str, more: dict[str, str], site: Path) -> tuple[float, float, str]:
     """CPU seconds, wall seconds, what it printed."""
     environment = {k: v for k, v in os.environ.items() if k != VARIABLE} | more
+    environment["PYTHONPATH"] = str(site)
     cpu, wall = _children(), time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-S", "-c", code],  # -S: no other site-packages
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return _children() - cpu, time.perf_counter() - wall, done.stdout
 
@@ -63,36 +90,46 @@ def _children() -> float:
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 9
     print(conditions())
-    for code, more in VARIANTS.values():  # files into the page cache
-        process(code, more)
+    with tempfile.TemporaryDirectory() as folder:
+        measure(rounds, sites(Path(folder)))
+
+
+def measure(rounds: int, site: dict[bool, Path]) -> None:
+    for code, more, ours in VARIANTS.values():  # files into the page cache
+        process(code, more, site[ours])
     cpu: dict[str, list[float]] = {name: [] for name in VARIANTS}
     wall: dict[str, list[float]] = {name: [] for name in VARIANTS}
     names = list(VARIANTS)
     for turn in range(rounds):
         for name in names[turn % 4 :] + names[: turn % 4]:
-            cpu_took, wall_took, _ = process(*VARIANTS[name])
+            code, more, ours = VARIANTS[name]
+            cpu_took, wall_took, _ = process(code, more, site[ours])
             cpu[name].append(cpu_took)
             wall[name].append(wall_took)
     for name in VARIANTS:
         print(f"  {name}: CPU s {middle(cpu[name])}; wall s {middle(wall[name])}")
 
-    def ratio(one: str, other: str) -> float:
-        return statistics.median(cpu[one]) / statistics.median(cpu[other])
+    def ratio(one: str, other: str) -> tuple[float, str]:
+        pairs = [a / b for a, b in zip(cpu[one], cpu[other], strict=True)]
+        return statistics.median(pairs), middle(pairs)
 
-    report("idle / not installed", ratio("installed, idle", "not installed"), 1.01)
-    report("variable set / not installed", ratio("installed, variable set", "not installed"), 1.02)
-    report("variable set / pasted", ratio("installed, variable set", "pasted snippet"), 0.6)
+    for one, other, target in (
+        ("installed, idle", "not installed", 1.01),
+        ("installed, variable set", "not installed", 1.02),
+        ("installed, variable set", "pasted snippet", 0.6),
+    ):
+        value, spread = ratio(one, other)
+        report(f"{one} / {other}", value, target, spread)
 
     for name, more in (("idle", {}), ("variable set", {VARIABLE: "0"})):
-        told = [
-            process(OWN_COST, {"TORCH_DEVICE_BACKEND_AUTOLOAD": "0", **more})[2].split()
-            for _ in range(5)
-        ]
+        without_entry_point = {"TORCH_DEVICE_BACKEND_AUTOLOAD": "0", **more}
+        told = [process(OWN_COST, without_entry_point, site[True])[2].split() for _ in range(9)]
         shares, added = [float(t[0]) for t in told], [int(t[1]) / 2**20 for t in told]
-        target = 0.01 if name == "idle" else 0.02
+        idle = name == "idle"
         what = f"our own part, {name}, as a share of `import torch`"
-        report(what, statistics.median(shares), target, middle(shares))
-        report(f"memory added, {name}", statistics.median(added), 1, middle(added), " MiB")
+        report(what, statistics.median(shares), 0.01 if idle else 0.02, middle(shares))
+        memory = statistics.median(added)
+        report(f"memory added, {name}", memory, 1 if idle else None, middle(added), " MiB")
         assert all(t[2] == "False" for t in told), "Inductor was imported"
 
 

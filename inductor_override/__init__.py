@@ -6,15 +6,20 @@
         model = torch.compile(model, mode="max-autotune")
         model(x)
 
-Importing this package imports neither torch nor wrapt.
+Importing this package imports neither torch nor wrapt, and its own modules only when they are
+used: torch imports it in every process (see `autoload`).
 """
 
 from __future__ import annotations
 
-from inductor_override._api import disable, enable, options, override
-from inductor_override._errors import NoEffectWarning, UnsupportedTorchError
-from inductor_override._scope import Scope
-from inductor_override._status import Status, status
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from inductor_override._api import disable, enable, options, override
+    from inductor_override._errors import NoEffectWarning, UnsupportedTorchError
+    from inductor_override._scope import Scope
+    from inductor_override._status import Status, status
 
 __version__ = "0.1.0"
 
@@ -30,3 +35,23 @@ __all__ = [
     "override",
     "status",
 ]
+
+_HOMES = {
+    "_api": ("disable", "enable", "options", "override"),
+    "_errors": ("NoEffectWarning", "UnsupportedTorchError"),
+    "_scope": ("Scope",),
+    "_status": ("Status", "status"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            value = getattr(import_module(f"{__name__}.{home}"), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

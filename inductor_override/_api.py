@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from inductor_override._installation import CONFIG, installation
-from inductor_override._names import ENV_OPTION, OPTION, TORCH_DECIDES, log
+from inductor_override._installation import installation
+from inductor_override._names import CONFIG, ENV_OPTION, OPTION, TORCH_DECIDES, log
 from inductor_override._option import (
     check_inductor_options,
     check_min_sms,

@@ -16,13 +16,13 @@ from inductor_override import patches
 from inductor_override._children import ChildHook
 from inductor_override._gate import Gate
 from inductor_override._hooks import Hook, Wrapper, describe
-from inductor_override._names import OPTION, TORCH_DECIDES, log
+from inductor_override._names import COMPILE_FX, CONFIG, OPTION, OWNERS, TORCH_DECIDES, log
 from inductor_override._open_scopes import Entry, OpenScopes
+from inductor_override._process import process
 from inductor_override._stores import ConfigStore, store_of
 
 Holder = Literal["scope", "enable", "options", "environment", "graph"]
 
-CONFIG = "torch._inductor.config"
 NAMES = tuple(
     dict.fromkeys(
         (row.owner, name)
@@ -32,7 +32,6 @@ NAMES = tuple(
     )
 )
 ROLES = {row.role for row in patches.modules()[-1].TARGETS}
-OWNERS = tuple(dict.fromkeys(row.owner for patch in patches.modules() for row in patch.TARGETS))
 
 
 class Installation:
@@ -46,18 +45,12 @@ class Installation:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.holders: Counter[Holder] = Counter()
-        self.base = TORCH_DECIDES
-        """The process-wide value: what `enable` or the environment asked for."""
         self.foreign: list[str] = []
         """Who else has assigned to the gate, as far as it was noticed."""
         self.selection: patches.Selection | None = None
         self.store: ConfigStore | None = None
         self.scopes: OpenScopes | None = None
         self._upstream_default: int | None = None
-        self.waiting = False
-        """Whether the environment's value waits for torch to import Inductor."""
-        self.problem: str | None = None
-        """Why the environment's value is not in force."""
         self._undo: ExitStack | None = None
         self._hooks: dict[str, Hook] = {}
         self._gate: Gate | None = None
@@ -69,7 +62,7 @@ class Installation:
 
     @property
     def installed(self) -> bool:
-        return self._undo is not None
+        return process.installed
 
     @property
     def upstream_has_option(self) -> bool:
@@ -134,14 +127,14 @@ class Installation:
     def let_go_of_all_but_scopes(self) -> None:
         with self.lock:
             self.holders = Counter({name: self.holders[name] for name in ("scope", "graph")})
-            self.waiting = False
+            process.waiting = False
             self.set_base(TORCH_DECIDES)
             self._uninstall_if_unused()
 
     def set_base(self, value: int) -> None:
         """Change the process-wide value, under the values of scopes and of the user's own."""
         with self.lock:
-            self.base = value
+            process.min_sms = value
             if self.store is None or self.scopes is None:
                 return
             if value == TORCH_DECIDES and self._upstream_default is not None:
@@ -160,9 +153,9 @@ class Installation:
             UnsupportedTorchError: as `install`.
         """
         with self.lock:
-            if CONFIG in modules and (self.waiting or self.holders["environment"]):
+            if CONFIG in modules and (process.waiting or self.holders["environment"]):
                 self.install(modules)
-                self.waiting = False
+                process.waiting = False
                 self.holders["environment"] = 1
 
     def install(self, modules: dict[str, ModuleType]) -> None:
@@ -199,7 +192,7 @@ class Installation:
     def _begin(self, selection: patches.Selection, config: ModuleType) -> None:
         store = store_of(config)
         assert store is not None  # `select` has compared it
-        self._undo = ExitStack()
+        self._undo, process.installed = ExitStack(), True
         self.selection, self.store, self.scopes = selection, store, OpenScopes(store)
         if store.has(OPTION):
             self._upstream_default = store.default()
@@ -209,7 +202,7 @@ class Installation:
                 "values go to torch's option and the gate is not touched"
             )
         else:
-            store.add(self.base)
+            store.add(process.min_sms)
             self._undo.callback(store.remove)
         self._gate = gate = Gate(
             selection.patch,
@@ -263,7 +256,7 @@ class Installation:
         with self.lock:
             self._compiling += step
             if step > 0 and self.installed and not self.upstream_has_option:
-                self._children.attach(sys.modules["torch._inductor.compile_fx"])
+                self._children.attach(sys.modules[COMPILE_FX])
             self._uninstall_if_unused()
 
     def _uninstall_if_unused(self) -> None:
@@ -272,7 +265,7 @@ class Installation:
 
     def _uninstall(self) -> None:
         self.holders["environment"] = 0
-        undo, self._undo = self._undo, None
+        undo, self._undo, process.installed = self._undo, None, False
         self._hooks = {}
         self._gate = self.selection = self.store = self.scopes = None
         self._upstream_default = None

@@ -20,4 +20,10 @@ ENV_SETTINGS: Final = "INDUCTOR_OVERRIDE_SETTINGS"
 TORCH_DECIDES: Final = -1
 """The option's default: the gate asks torch's own function."""
 
+CONFIG: Final = "torch._inductor.config"
+UTILS: Final = "torch._inductor.utils"
+COMPILE_FX: Final = "torch._inductor.compile_fx"
+OWNERS: Final[tuple[str, ...]] = (UTILS, COMPILE_FX)
+"""The modules in which the table of patches has rows."""
+
 log: Final = logging.getLogger("inductor_override")

@@ -11,6 +11,7 @@ from inductor_override import patches
 from inductor_override._installation import installation
 from inductor_override._names import ENV_DISABLE, ENV_OPTION, OPTION
 from inductor_override._option import read_environment, switch_problem, switched_off
+from inductor_override._process import process
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,13 +89,13 @@ def status() -> Status:
             live=live,
             why=_why(live),
             min_sms=store.read(OPTION) if store else None,
-            process_min_sms=installation.base,
+            process_min_sms=process.min_sms,
             scopes_open=installation.holders["scope"],
             held_by=tuple(sorted(holder for holder, n in installation.holders.items() if n)),
             foreign=tuple(installation.foreign),
             disabled=switched_off(),
             environment=os.environ.get(ENV_OPTION),
-            problem=installation.problem or read_environment().problem or switch_problem(),
+            problem=process.problem or read_environment().problem or switch_problem(),
         )
 
 
@@ -109,7 +110,7 @@ def _why(live: bool) -> str:
         return "someone assigned to the gate; it is taken back before the gate is asked again"
     if installation.installed:
         return "torch has not imported the gate yet; it is wrapped when it does"
-    if installation.waiting:
+    if process.waiting:
         return f"{ENV_OPTION} is read; installed as soon as torch imports Inductor"
     return "nobody asked for it: no scope is open, enable() is off, the variable is not set"
 

@@ -1,92 +1,19 @@
-"""The environment variable: read when torch is imported, put in place when Inductor is.
+"""What torch calls at the end of `import torch`, through the `torch.backends` entry point (2.5 on).
 
-torch 2.5 and later call `activate` at the end of `import torch` (the `torch.backends` entry
-point). Nothing of Inductor may be imported here: that would cost every user of torch seconds.
+Every user of torch in this environment pays for it, so it looks at the environment and, where none
+of our variables is set, imports nothing.
 """
 
 from __future__ import annotations
 
-import sys
-import warnings
-from types import ModuleType
+import os
 
-from inductor_override._installation import CONFIG, OWNERS, installation
-from inductor_override._names import log
-from inductor_override._option import (
-    read_environment,
-    read_settings,
-    switch_problem,
-    switched_off,
-)
-from inductor_override._stores import store_of
+from inductor_override._names import ENV_DISABLE, ENV_OPTION, ENV_SETTINGS
 
 
 def activate() -> None:
     """Arrange for the environment's value to be in force. Never raises."""
-    problem = switch_problem()
-    if problem:
-        _warn(problem)
-    if switched_off():
-        return
-    found = read_environment()
-    if found.problem:
-        _warn(found.problem)
-    _, problem = read_settings()
-    if problem:
-        _warn(problem)
-    if found.value is None or installation.waiting or installation.installed:
-        return  # or arranged already: `run` comes before torch's own call
-    try:
-        from wrapt import register_post_import_hook
+    if any(os.environ.get(name) for name in (ENV_OPTION, ENV_SETTINGS, ENV_DISABLE)):
+        from inductor_override._environment import arrange
 
-        installation.waiting = True
-        installation.set_base(found.value)
-        for name in (CONFIG, *OWNERS):
-            register_post_import_hook(_on_import, name)
-    except Exception as error:  # `import torch` must go on, whatever happens here
-        _give_up(error)
-
-
-def _on_import(module: ModuleType) -> None:
-    # An exception here would make the import of torch's module fail, once.
-    try:
-        if module.__name__ == CONFIG and installation.waiting:
-            _apply_settings(module)
-        installation.install_for_environment(
-            {name: sys.modules[name] for name in (CONFIG, *OWNERS) if _ready(name, module)}
-        )
-    except Exception as error:
-        _give_up(error)
-
-
-def _apply_settings(config: ModuleType) -> None:
-    """What `run --set` asked for, process-wide: as the default, where value and default differ."""
-    store = store_of(config)
-    for name, value in read_settings()[0].items():
-        if store is None or not store.has(name):
-            _warn(f"this torch has no Inductor option {name!r}: it is not set")
-            continue
-        store.set_default(value, name)
-        if store.read(name) != value:
-            _warn(f"the Inductor option {name} stays {store.read(name)!r}: something rules over it")
-
-
-def _ready(name: str, imported_now: ModuleType) -> bool:
-    """Whether a module is imported to its end; one that is half-way calls us when it is."""
-    module = sys.modules.get(name)
-    if module is None or module is imported_now:
-        return module is not None
-    return not getattr(getattr(module, "__spec__", None), "_initializing", False)
-
-
-def _give_up(error: Exception) -> None:
-    installation.waiting = False
-    installation.problem = f"the environment's value is not in force: {error}"
-    _warn(installation.problem)
-
-
-def _warn(message: str) -> None:
-    try:
-        warnings.warn(message, RuntimeWarning, stacklevel=2)
-    except Warning:  # python -W error: still no reason for `import torch` to fail
-        log.warning("%s", message)
+        arrange()

@@ -240,6 +240,24 @@ def test_importing_the_package_imports_neither_torch_nor_wrapt():
     assert seen == []
 
 
+@by_entry_point
+def test_an_idle_process_imports_next_to_nothing_of_the_package():
+    seen, _ = run(
+        "import json, sys, torch\n"
+        "print(json.dumps(sorted(m for m in sys.modules if m.startswith('inductor_override'))))"
+    )
+    assert seen == ["inductor_override", "inductor_override._names", "inductor_override.autoload"]
+
+
+def test_what_is_public_is_there_before_it_is_imported():
+    seen, _ = run(
+        "import json, inductor_override as io\n"
+        "there = set(io.__all__) <= set(dir(io)) and all(hasattr(io, n) for n in io.__all__)\n"
+        "print(json.dumps([there, hasattr(io, 'overide')]))"
+    )
+    assert seen == [True, False]
+
+
 def test_status_is_readable_before_torch_is_imported():
     seen, _ = run(
         "import json, inductor_override as io; print(json.dumps([str(io.status()), "

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
 
-from packaging.version import InvalidVersion, Version
-
 from inductor_override._errors import UnsupportedTorchError
 from inductor_override.patches._contract import (
     PatchModule,
@@ -77,6 +75,8 @@ def release_of(version: str) -> Release | None:
     ``2.9.0a0+git1a2b3c4``                  (2, 9)
     ======================================  ========
     """
+    from packaging.version import InvalidVersion, Version  # not for those who only import us
+
     try:
         release = Version(version).release
     except InvalidVersion:

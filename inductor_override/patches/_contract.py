@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Literal, Protocol
 
+from inductor_override._names import COMPILE_FX
 from inductor_override._stores import store_of
 
 Role = Literal["gate", "consumer", "compile"]
@@ -66,7 +67,7 @@ class PatchModule(Protocol):
 def compile_target() -> Target:
     return Target(
         role="compile",
-        owner="torch._inductor.compile_fx",
+        owner=COMPILE_FX,
         name="compile_fx",
         upstream="https://github.com/pytorch/pytorch/blob/v2.15.0/torch/_inductor/compile_fx.py",
         why="the one door that every graph goes through, cache hits too: scopes count them here",

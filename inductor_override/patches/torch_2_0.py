@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from inductor_override._names import UTILS
 from inductor_override.patches._contract import Target, compile_target
 
 FIRST = (2, 0)
@@ -14,14 +15,14 @@ STORES: tuple[str, ...] = ("plain dicts",)
 TARGETS = (
     Target(
         role="gate",
-        owner="torch._inductor.utils",
+        owner=UTILS,
         name="is_big_gpu",
         upstream="https://github.com/pytorch/pytorch/issues/109489",
         why="it alone decides whether GEMM templates are candidates",
     ),
     Target(
         role="consumer",
-        owner="torch._inductor.utils",
+        owner=UTILS,
         # 2.0 and 2.1, then 2.2 and 2.3. The kernels of 2.0 and 2.1 import theirs by name, so there
         # it is the row on compile_fx that notices a foreign assignment.
         name="use_triton_template|_use_template_for_cuda",

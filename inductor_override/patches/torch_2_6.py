@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from inductor_override._names import UTILS
 from inductor_override.patches._contract import Target, compile_target
 
 FIRST = (2, 6)
@@ -14,14 +15,14 @@ STORES: tuple[str, ...] = ("entries",)
 TARGETS = (
     Target(
         role="gate",
-        owner="torch._inductor.utils",
+        owner=UTILS,
         name="is_big_gpu",
         upstream="https://github.com/pytorch/pytorch/pull/141687",
         why="it alone decides whether GEMM templates are candidates",
     ),
     Target(
         role="consumer",
-        owner="torch._inductor.utils",
+        owner=UTILS,
         name="_use_template_for_cuda",
         upstream="https://github.com/pytorch/pytorch/issues/106991",
         why="it asks the gate: here a foreign assignment to is_big_gpu is noticed",

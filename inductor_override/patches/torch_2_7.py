@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from inductor_override._names import UTILS
 from inductor_override.patches._contract import Target, compile_target
 
 FIRST = (2, 7)
@@ -15,14 +16,14 @@ STORES: tuple[str, ...] = ("entries", "entries per context")  # until 2.11, from
 TARGETS = (
     Target(
         role="gate",
-        owner="torch._inductor.utils",
+        owner=UTILS,
         name="is_big_gpu",
         upstream="https://github.com/pytorch/pytorch/pull/143491",
         why="it alone decides whether GEMM templates are candidates",
     ),
     Target(
         role="consumer",
-        owner="torch._inductor.utils",
+        owner=UTILS,
         name="_use_template_for_gpu",
         upstream="https://github.com/pytorch/pytorch/pull/143266",
         why="it asks the gate: here a foreign assignment to is_big_gpu is noticed",
