@@ -136,13 +136,14 @@ def growth(cycles: int = 10_000) -> None:
     gc.collect()
     report(f"memory after {cycles} scopes", (resident() - before) / 2**20, 1, unit=" MiB")
     tracemalloc.start()
-    a_scope()
-    gc.collect()
-    before = tracemalloc.get_traced_memory()[0]
-    for _ in range(cycles // 10):
+    for _ in range(100):
         a_scope()
     gc.collect()
-    kept = (tracemalloc.get_traced_memory()[0] - before) / (cycles // 10)
+    before = tracemalloc.get_traced_memory()[0]
+    for _ in range(cycles):
+        a_scope()
+    gc.collect()
+    kept = (tracemalloc.get_traced_memory()[0] - before) / cycles
     tracemalloc.stop()
     report("Python objects kept by each scope", kept, 1, unit=" bytes")
 

@@ -171,13 +171,14 @@ class Installation:
                 return
             config = modules[CONFIG]
             owners = {name: modules[name] for name in OWNERS if name in modules}
-            with ExitStack() as failed:
-                failed.callback(self._uninstall)
+            try:
                 selection = self._select(config, owners)
                 if self._undo is None:
                     self._begin(selection, config)
                 self._attach_rows(selection, owners)
-                failed.pop_all()
+            except BaseException:
+                self._uninstall()
+                raise
             if selection.note:
                 self.say_once(selection.note)
 
