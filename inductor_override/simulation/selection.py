@@ -7,6 +7,7 @@ is none; in place of the second, the wrapper module is never executed.
 
 from __future__ import annotations
 
+import functools
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -50,6 +51,7 @@ def install(torch_release: tuple[int, ...]) -> None:
 
 
 def _selector(original: Callable[..., Any], *, returns_choice: bool) -> Callable[..., Any]:
+    @functools.wraps(original)
     def select(self: Any, *args: Any, **kwargs: Any) -> Any:
         # torch 2.0 gives no name before the choices.
         choices = args[1] if isinstance(args[0], str) else args[0]
