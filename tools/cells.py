@@ -2,7 +2,8 @@
 
     python tools/cells.py 2.0.1 2.9.1 newest     # these
     python tools/cells.py --only 2.9             # the row of that release
-    python tools/cells.py --all --record         # every row; results go to compat/results.json
+    python tools/cells.py --all --record         # every row, and what is newer than the last;
+                                                 # results go to compat/results.json
     python tools/cells.py --all --record --missing   # go on after an interruption
 
 An environment takes 4 to 7 GB (a CUDA build of torch, whatever the machine has), so it and the
@@ -15,6 +16,7 @@ import argparse
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -31,6 +33,7 @@ RESULTS = ROOT / "compat" / "results.json"
 NEWEST = "newest"
 # What one release shows for all: `make test` runs them.
 SAME_EVERYWHERE = ("test_catalogue.py", "test_cli.py", "test_explain.py", "test_table.py")
+SUMMARY = re.compile(r" in [0-9.]+s( \([0-9:]+\))?( =+)?$")
 SHOWN = ("torch", "triton", "wrapt")
 
 
@@ -78,6 +81,19 @@ def rows() -> dict[str, Cell]:
     last = list(cells.values())[-1]
     newest = Cell(NEWEST, last.python, last.patch_module, last.resolution, last.also_install)
     return {**cells, NEWEST: newest}
+
+
+def newest_release() -> str:
+    """What the registry would give to someone who asks for torch, without downloading it."""
+    found = subprocess.run(
+        [sys.executable, "-m", "uv", "-q", "pip", "compile", "--no-deps", "--no-header"]
+        + ["--no-annotate", "-"],
+        input="torch",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return found.stdout.strip().partition("==")[2].partition("+")[0]
 
 
 def interpreter(version: str) -> str:
@@ -129,7 +145,8 @@ def run(cell: Cell, pytest_arguments: list[str]) -> None:
             check=False,
         )
         lines = done.stdout.strip().splitlines()
-        cell.summary = lines[-1] if lines else ""
+        # Not the last line: an old torch prints more when its process ends.
+        cell.summary = next((line for line in reversed(lines) if SUMMARY.search(line)), "")
         cell.outcome = "passed" if done.returncode == 0 else "FAILED"
         if done.returncode:
             print("\n".join(lines[-200:]))
@@ -173,7 +190,9 @@ def main() -> int:
     parser.add_argument("--missing", action="store_true", help="only what has not passed yet")
     parser.add_argument("--pytest", default="", help="further arguments for pytest")
     asked = parser.parse_args()
-    names = [name for name in known if name != NEWEST] if asked.all else asked.releases
+    names = asked.releases
+    if asked.all:
+        names = [name for name in known if name != NEWEST or newest_release() not in {"", *known}]
     if asked.only:
         names = [n for n in known if n == asked.only or n.startswith(f"{asked.only}.")]
     if asked.missing:
