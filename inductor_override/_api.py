@@ -102,6 +102,12 @@ def options(mode: str | None = None, *, min_sms: int = 0, **inductor_config: Any
         log.info("options() leaves %s out: INDUCTOR_OVERRIDE_DISABLE=1", OPTION)
         return chosen
     installation.hold_once("options")
+    if not _autotunes(chosen):
+        installation.say_once(
+            f"options(mode={mode!r}, min_sms={value}): max-autotune is on neither in them nor in "
+            "the config, so nothing will ask the gate. Use mode='max-autotune', or add "
+            "max_autotune_gemm=True"
+        )
     return {**chosen, OPTION: value}
 
 
@@ -123,12 +129,25 @@ def _options_of_mode(mode: str | None) -> dict[str, Any]:
             name: torch._TorchCompileInductorWrapper(name, None, None).config
             for name in ("default", "reduce-overhead", "max-autotune")
         }
+    if not isinstance(mode, str):
+        raise TypeError(
+            f"mode must be one of {', '.join(map(repr, known))}; got {mode!r} "
+            f"({type(mode).__name__})"
+        )
     if mode not in known:
         raise ValueError(
             f"torch.compile has no mode {mode!r}{did_you_mean(mode, known)} "
             f"(it has {', '.join(map(repr, known))})"
         )
     return dict(known[mode])
+
+
+def _autotunes(chosen: dict[str, Any]) -> bool:
+    config = _config()
+    return any(
+        chosen.get(name, getattr(config, name, False))
+        for name in ("max_autotune", "max_autotune_gemm")  # the second from 2.1 on
+    )
 
 
 def _say_if_shadowed(value: int | None) -> None:

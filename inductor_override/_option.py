@@ -53,7 +53,8 @@ def check_inductor_options(given: Mapping[str, Any], known: Iterable[str]) -> di
     for name in options:
         if name not in known:
             raise ValueError(
-                f"torch._inductor.config has no option {name!r}{did_you_mean(name, known)}"
+                f"torch._inductor.config has no option {name!r}"
+                f"{did_you_mean(name, {*known, 'min_sms'})}"
             )
     return options
 

@@ -36,6 +36,7 @@ class Scope:
         self._open: list[tuple[Entry, OpenScopes | None]] = []
         self._seen = Seen()
         self._decorates: CodeType | None = None
+        self._warned: dict[Any, Any] = {}
 
     @property
     def consulted(self) -> int:
@@ -167,7 +168,8 @@ class Scope:
         """Warn at the line of the user's that ended the scope, or at the decorated function."""
         code = self._decorates
         if code is not None:
-            warnings.warn_explicit(message, category, code.co_filename, code.co_firstlineno)
+            where = (code.co_filename, code.co_firstlineno)
+            warnings.warn_explicit(message, category, *where, registry=self._warned)
             return
         frame: FrameType | None = sys._getframe(1)
         level = 2

@@ -105,7 +105,10 @@ def _why(live: bool) -> str:
     if installation.upstream_has_option:
         return f"this torch has its own {OPTION}: the package steps aside"
     if installation.installed and live:
-        return "the gate reads the option at each question"
+        said = "the gate reads the option at each question"
+        if installation.holders["options"]:
+            said += "; a model compiled with options() brings its own value for its compiles"
+        return said
     if installation.installed and installation.foreign_on_top():
         return "someone assigned to the gate; it is taken back before the gate is asked again"
     if installation.installed:

@@ -99,8 +99,9 @@ class PlainDicts(ConfigStore):
     def remove(self) -> None:
         held = vars(self.config)
         held["_config"].pop(OPTION, None)
-        held.get("_default", {}).pop(OPTION, None)
         held["_allowed_keys"].discard(OPTION)
+        # The default stays. `load_config` and `config.patch` can bring the key back from a copy,
+        # and each compile of 2.5 looks for the default of each key.
         self._changed()
 
     def default(self) -> int:

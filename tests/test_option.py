@@ -78,6 +78,24 @@ def test_options_merge_mode_threshold_and_further_options():
     torch.compile(lambda x: x, options=chosen)
 
 
+def test_options_that_do_not_autotune_are_told(caplog):
+    for _ in range(2):
+        io.options(min_sms=0)
+        io.options("max-autotune", min_sms=0)
+        io.options(min_sms=0, max_autotune=True)
+    [said] = [r.getMessage() for r in caplog.records if r.name == "inductor_override"]
+    assert "max-autotune is on neither in them nor in the config" in said
+    caplog.clear()
+    with config.patch({"max_autotune": True}):
+        io.options(min_sms=1)
+    assert caplog.records == []
+
+
+def test_a_mode_that_is_no_name_says_which_there_are():
+    with pytest.raises(TypeError, match=r"mode must be one of .*'max-autotune'.*got 3 \(int\)"):
+        io.options(3)
+
+
 def test_enable_reaches_every_thread(ask, in_thread):
     in_thread(config.save_config)  # keeps the whole config as a dict in that thread, from 2.13 on
     io.enable(min_sms=12)

@@ -135,6 +135,19 @@ def test_a_typing_error_is_one_line_and_starts_nothing(arguments, status, messag
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+def test_a_misspelled_option_is_not_taken_for_the_command():
+    done = run("--min_sms", "0", "--", "true")
+    assert done.returncode == 2
+    assert "No such option '--min_sms'" in done.stderr.replace(":", "").replace('"', "'")
+    assert "--min-sms" in done.stderr
+
+
+def test_it_says_that_everything_is_switched_off():
+    done = run("--", "true", INDUCTOR_OVERRIDE_DISABLE="1")
+    assert done.returncode == 0
+    assert done.stderr == "inductor-override: not in force: INDUCTOR_OVERRIDE_DISABLE=1\n"
+
+
 def test_no_command_is_a_typing_error():
     done = run("--min-sms", "3")
     assert done.returncode == 2

@@ -38,12 +38,14 @@ def test_status_follows_what_happens():
     assert io.status().min_sms == 30
     io.disable()
     assert io.status().held_by == ()
+    io.options("max-autotune", min_sms=0)
+    assert "brings its own value" in io.status().why
 
 
 def test_status_on_the_command_line():
     done = run("-m", "inductor_override", "status")
     assert done.returncode == 0, done.stderr
-    rows = dict(line.split("  ", 1) for line in done.stdout.splitlines())
+    rows = dict(line.split("  ", 1) for line in done.stdout.splitlines()[1:])
     assert rows["torch"].strip().startswith(f"{RELEASE[0]}.{RELEASE[1]}.")
     assert rows["live"].strip() == "yes"
 

@@ -12,7 +12,8 @@ from typing import Any
 import click
 
 import inductor_override
-from inductor_override._names import ENV_OPTION, ENV_SETTINGS
+from inductor_override._names import ENV_DISABLE, ENV_OPTION, ENV_SETTINGS
+from inductor_override._option import switched_off
 from inductor_override.cli import parameters
 from inductor_override.cli.errors import CannotError
 
@@ -23,7 +24,7 @@ class NotFoundError(CannotError):
     exit_code = 127
 
 
-@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.command(context_settings={"allow_interspersed_args": False})
 @click.option(
     "--min-sms",
     callback=parameters.min_sms,
@@ -64,6 +65,8 @@ def run(min_sms: int, settings: tuple[str, ...], command: tuple[str, ...]) -> No
     }
     if chosen:
         environment[ENV_SETTINGS] = json.dumps(chosen)
+    if switched_off():
+        click.echo(f"inductor-override: not in force: {ENV_DISABLE}=1", err=True)
     try:
         os.execve(program, list(command), environment)
     except OSError as error:

@@ -21,8 +21,8 @@ class UnsupportedError(CannotError):
 def status(as_json: bool) -> None:
     """Show the torch that was found, the patch module for it, and whether the override is live.
 
-    Imports torch and its compiler and makes the option available in this process, as a program of
-    yours would. Exits with 3 when this torch is not supported.
+    Imports torch and its compiler and calls enable() in this process, as a program of yours would:
+    what other processes do is not seen. Exits with 3 when this torch is not supported.
     """
     try:
         import torch._inductor.config  # noqa: F401
@@ -37,6 +37,7 @@ def status(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({**now.as_dict(), "unsupported": unsupported}, indent=2))
     else:
+        click.echo("In a process of its own, with inductor_override.enable() as the only call:")
         click.echo(str(now))
     if unsupported:
         raise UnsupportedError(unsupported)
