@@ -189,14 +189,18 @@ if __name__ == "__main__":
     compile_it()
     io.disable()
     compile_it()
+    _SubprocessFxCompile.process_pool().submit(os.getpid).result()  # after those in the background
     assert isinstance(vars(_SubprocessFxCompile)["process_pool"], staticmethod)
     print("parent", os.getpid())
 """
 
 
 @needs_children
-def test_a_compile_child_lowers_with_the_parents_value(tmp_path):
+@pytest.mark.parametrize("how", ["", "ASYNC+", "PROGRESSIVE+"])
+def test_a_compile_child_lowers_with_the_parents_value(tmp_path, how):
     """Its first compile is stock's: a child that is there already is told too."""
+    if how and not hasattr(torch._inductor.compile_fx, f"fx_compile_{how.lower()[:-1]}"):
+        pytest.skip(f"no {how}SUBPROCESS in this release")
     (tmp_path / "spy.py").write_text(IN_CHILD)
     (tmp_path / "parent.py").write_text(PARENT)
     path = os.pathsep.join([str(tmp_path), str(Path(io.__file__).parent.parent)])
@@ -206,7 +210,7 @@ def test_a_compile_child_lowers_with_the_parents_value(tmp_path):
             **os.environ,
             "PYTHONPATH": path,
             "SEEN": str(tmp_path / "seen"),
-            "TORCHINDUCTOR_FX_COMPILE_MODE": "SUBPROCESS",
+            "TORCHINDUCTOR_FX_COMPILE_MODE": f"{how}SUBPROCESS",
         },
         cwd=tmp_path,
         capture_output=True,
