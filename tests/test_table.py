@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 import subprocess
 import sys
@@ -30,12 +31,31 @@ def test_every_release_of_the_data_was_run():
     assert set(results) >= wanted
 
 
-def test_every_capability_names_tests_that_there_are():
-    sys.path.insert(0, str(ROOT / "tools"))
-    try:
-        import outcomes
-    finally:
-        sys.path.pop(0)
+@pytest.fixture
+def outcomes(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    return importlib.import_module("outcomes")
+
+
+def test_what_a_report_says_of_each_capability(outcomes, tmp_path):
+    report = tmp_path / "report.xml"
+    report.write_text(
+        """<testsuite>
+        <testcase classname="tests.test_simulation.TestLowering" name="test_it"/>
+        <testcase classname="tests.test_unpatching" name="test_a"/>
+        <testcase classname="tests.test_unpatching" name="test_b"><failure/></testcase>
+        <testcase classname="tests.test_autotune_report.TestReport" name="test_it">
+          <skipped message="not in this release"/></testcase>
+        </testsuite>"""
+    )
+    found = outcomes.capabilities(report)
+    assert found["simulated lowering reaches a Triton template"] == {"result": "pass"}
+    assert found["un-patching exact"] == {"result": "fail", "reason": "test_b"}
+    assert found["autotune report"] == {"result": "n/a", "reason": "not in this release"}
+    assert found["threads"] == {"result": "fail", "reason": "no test of it was run"}
+
+
+def test_every_capability_names_tests_that_there_are(outcomes):
     for capability, beginnings in outcomes.table().items():
         for beginning in beginnings:
             file, _, name = beginning.partition("::")
