@@ -29,7 +29,8 @@ def page(results: dict[str, Any]) -> str:
         "",
         "Each column of marks is a set of tests, each row a run of them in an environment of its",
         "own (`make matrix`; generated from `compat/results.json` by `tools/table.py`). No GPU was",
-        "there: the GPU is simulated, Inductor and Triton are real.",
+        "there: the GPU is simulated, Inductor and Triton are real. A footnote says where a row or",
+        "a mark came about in another way.",
         "",
         "| torch | Python | Triton | wrapt | dependencies | patch module | tests | "
         + " | ".join(names)
@@ -46,7 +47,7 @@ def page(results: dict[str, Any]) -> str:
             versions.get("wrapt", "?"),
             "lowest" if result["resolution"] == "lowest-direct" else "newest",
             f"`{result['patch_module']}`",
-            _counts(result["tests"]),
+            _noted(_counts(result["tests"]), result.get("note", ""), notes),
             *marks,
         ]
         lines.append("| " + " | ".join(cells) + " |")
@@ -70,11 +71,12 @@ def short(results: dict[str, Any]) -> str:
 
 
 def _mark(found: dict[str, str], notes: dict[str, int]) -> str:
-    mark = MARK.get(found.get("result", ""), "?")
-    reason = found.get("reason", "").replace("\n", " ").replace("|", "/")
-    if not reason:
-        return mark
-    return f"{mark} [{notes.setdefault(reason, len(notes) + 1)}]"
+    return _noted(MARK.get(found.get("result", ""), "?"), found.get("reason", ""), notes)
+
+
+def _noted(text: str, note: str, notes: dict[str, int]) -> str:
+    note = note.replace("\n", " ").replace("|", "/")
+    return f"{text} [{notes.setdefault(note, len(notes) + 1)}]" if note else text
 
 
 def _counts(summary: str) -> str:
