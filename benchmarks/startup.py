@@ -18,6 +18,7 @@ import sysconfig
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from common import conditions, middle, report
 
@@ -31,6 +32,11 @@ VARIANTS = {
     "installed, variable set": ("import torch", {VARIABLE: "0"}, True),
     "pasted snippet": (PASTED, {}, False),
 }
+COMPARED = (
+    ("installed, idle", "not installed", 1.01),
+    ("installed, variable set", "not installed", 1.02),
+    ("installed, variable set", "pasted snippet", 0.6),
+)
 OWN_COST = """
 import time, sys
 start = time.process_time()
@@ -67,19 +73,29 @@ def sites(folder: Path) -> dict[bool, Path]:
     return made
 
 
-def process(code: str, more: dict[str, str], site: Path) -> tuple[float, float, str]:
-    """CPU seconds, wall seconds, what it printed."""
+class Process(NamedTuple):
+    cpu: float
+    """Seconds."""
+    wall: float
+    """Seconds."""
+    printed: str
+    said: str
+    """On standard error."""
+
+
+def process(code: str, more: dict[str, str], site: Path, before: tuple[str, ...] = ()) -> Process:
+    """Run code in a fresh interpreter, under the command `before` if one is given."""
     environment = {k: v for k, v in os.environ.items() if k != VARIABLE} | more
     environment["PYTHONPATH"] = str(site)
     cpu, wall = _children(), time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-S", "-c", code],  # -S: no other site-packages
+        [*before, sys.executable, "-S", "-c", code],  # -S: no other site-packages
         env=environment,
         capture_output=True,
         text=True,
         check=True,
     )
-    return _children() - cpu, time.perf_counter() - wall, done.stdout
+    return Process(_children() - cpu, time.perf_counter() - wall, done.stdout, done.stderr)
 
 
 def _children() -> float:
@@ -103,9 +119,9 @@ def measure(rounds: int, site: dict[bool, Path]) -> None:
     for turn in range(rounds):
         for name in names[turn % 4 :] + names[: turn % 4]:
             code, more, ours = VARIANTS[name]
-            cpu_took, wall_took, _ = process(code, more, site[ours])
-            cpu[name].append(cpu_took)
-            wall[name].append(wall_took)
+            took = process(code, more, site[ours])
+            cpu[name].append(took.cpu)
+            wall[name].append(took.wall)
     for name in VARIANTS:
         print(f"  {name}: CPU s {middle(cpu[name])}; wall s {middle(wall[name])}")
 
@@ -113,17 +129,15 @@ def measure(rounds: int, site: dict[bool, Path]) -> None:
         pairs = [a / b for a, b in zip(cpu[one], cpu[other], strict=True)]
         return statistics.median(pairs), middle(pairs)
 
-    for one, other, target in (
-        ("installed, idle", "not installed", 1.01),
-        ("installed, variable set", "not installed", 1.02),
-        ("installed, variable set", "pasted snippet", 0.6),
-    ):
+    for one, other, target in COMPARED:
         value, spread = ratio(one, other)
         report(f"{one} / {other}", value, target, spread)
 
     for name, more in (("idle", {}), ("variable set", {VARIABLE: "0"})):
         without_entry_point = {"TORCH_DEVICE_BACKEND_AUTOLOAD": "0", **more}
-        told = [process(OWN_COST, without_entry_point, site[True])[2].split() for _ in range(9)]
+        told = [
+            process(OWN_COST, without_entry_point, site[True]).printed.split() for _ in range(9)
+        ]
         shares, added = [float(t[0]) for t in told], [int(t[1]) / 2**20 for t in told]
         idle = name == "idle"
         what = f"our own part, {name}, as a share of `import torch`"

@@ -36,7 +36,8 @@ def override(min_sms: int = 0, *, isolate: bool = False, **inductor_config: Any)
         **inductor_config: other options of `torch._inductor.config` for the same scope.
 
     Raises:
-        TypeError, ValueError: `min_sms` is not an int >= 0, or there is no such option.
+        TypeError, ValueError: `min_sms` is not an int >= 0, or there is no such option, or its
+            value is of another kind than the present one (a text for a bool, say).
         UnsupportedTorchError: on entry, if this torch has another shape than any known.
 
     Warns:
@@ -44,7 +45,7 @@ def override(min_sms: int = 0, *, isolate: bool = False, **inductor_config: Any)
     """
     values = {OPTION: check_min_sms(min_sms)}
     if inductor_config:  # only then is Inductor imported before the scope is entered
-        values |= check_inductor_options(inductor_config, _config()._config)
+        values |= check_inductor_options(inductor_config, _config())
     return Scope(values, isolate=isolate)
 
 
@@ -92,11 +93,12 @@ def options(mode: str | None = None, *, min_sms: int = 0, **inductor_config: Any
         **inductor_config: other options of `torch._inductor.config`.
 
     Raises:
-        TypeError, ValueError: `min_sms` is not an int >= 0, or there is no such mode or option.
+        TypeError, ValueError: `min_sms` is not an int >= 0, or there is no such mode or option,
+            or an option's value is of another kind than the present one.
         UnsupportedTorchError: this torch has another shape than any known. Nothing changed.
     """
     value = check_min_sms(min_sms)
-    further = check_inductor_options(inductor_config, _config()._config)
+    further = check_inductor_options(inductor_config, _config())
     chosen = {**_options_of_mode(mode), **further}
     if switched_off():
         log.info("options() leaves %s out: INDUCTOR_OVERRIDE_DISABLE=1", OPTION)

@@ -1,13 +1,15 @@
 """The environment variable: read when torch is imported, put in place when Inductor is.
 
 Nothing of Inductor may be imported here: that would cost seconds where torch alone is wanted. What
-installs is imported when Inductor is.
+installs is imported when Inductor is, wrapt included.
 """
 
 from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
 from types import ModuleType
 
 from inductor_override._names import CONFIG, OWNERS, log
@@ -18,6 +20,8 @@ from inductor_override._option import (
     switched_off,
 )
 from inductor_override._process import process
+
+_INDUCTOR = CONFIG.rpartition(".")[0]
 
 
 def arrange() -> None:
@@ -35,13 +39,37 @@ def arrange() -> None:
         _warn(problem)
     if found.value is None or process.waiting or process.installed:
         return  # or arranged already: `run` comes before torch's own call
+    process.waiting, process.min_sms = True, found.value
+    if _INDUCTOR in sys.modules:
+        _register()
+    else:
+        sys.meta_path.insert(0, _BeforeInductor())
+
+
+class _BeforeInductor(MetaPathFinder):
+    """Finds nothing: it notices that Inductor's package is about to be imported.
+
+    wrapt's own import, here and not with torch, takes 1 to 2 % of `import torch`.
+    """
+
+    waiting = True
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> None:
+        # It stays on sys.meta_path: another thread may be walking through that list.
+        if fullname == _INDUCTOR and self.waiting:
+            self.waiting = False
+            _register()
+
+
+def _register() -> None:
     try:
         from wrapt import register_post_import_hook
 
-        process.waiting, process.min_sms = True, found.value
         for name in (CONFIG, *OWNERS):
             register_post_import_hook(_on_import, name)
-    except Exception as error:  # `import torch` must go on, whatever happens here
+    except Exception as error:  # the import must go on, whatever happens here
         _give_up(error)
 
 

@@ -39,24 +39,43 @@ def check_min_sms(value: object) -> int:
     return int(value)
 
 
-def check_inductor_options(given: Mapping[str, Any], known: Iterable[str]) -> dict[str, Any]:
+def check_inductor_options(given: Mapping[str, Any], config: Any) -> dict[str, Any]:
     """Return the options under their config names (`torch.compile` takes dashes too).
 
+    Args:
+        config: `torch._inductor.config`.
+
     Raises:
-        TypeError: the package's own option was given under its config name.
+        TypeError: the package's own option was given under its config name, or a value is of
+            another kind than the present one.
         ValueError: an unknown option; the message names the nearest known ones.
     """
     options = {name.replace("-", "_"): value for name, value in given.items()}
     if OPTION in options:
         raise TypeError(f"{OPTION} is what min_sms sets: write min_sms=<int> instead")
-    known = set(known) - {OPTION}
-    for name in options:
+    known = set(config._config) - {OPTION}
+    for name, value in options.items():
         if name not in known:
             raise ValueError(
                 f"torch._inductor.config has no option {name!r}"
                 f"{did_you_mean(name, {*known, 'min_sms'})}"
             )
+        _check_kind(name, value, getattr(config, name))
     return options
+
+
+def _check_kind(name: str, value: object, now: object) -> None:
+    """Refuse a text where a number or a bool is, and the other way round.
+
+    torch takes anything here, and a text is true: `epilogue_fusion="no"` would switch it on.
+    Where the present value is None or an object of its own kind, it tells nothing.
+    """
+    kinds: tuple[type, ...] = (str,) if isinstance(now, str) else (int, float)
+    if value is not None and isinstance(now, (str, int, float)) and not isinstance(value, kinds):
+        raise TypeError(
+            f"torch._inductor.config.{name} is {type(now).__name__}, such as {now!r}; "
+            f"got {value!r} ({type(value).__name__})"
+        )
 
 
 def did_you_mean(name: str, known: Iterable[str], count: int = 3) -> str:

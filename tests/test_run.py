@@ -123,8 +123,13 @@ def test_a_signal_reaches_the_command():
         (["--min-sms", "many", "--", "true"], 2, "--min-sms 'many' is not valid"),
         (["--set", "epilogue_fusion", "--", "true"], 2, "allowed: OPTION=VALUE"),
         (["--set", "epilogue_fussion=1", "--", "true"], 2, "did you mean 'epilogue_fusion'"),
-        (["--set", "epilogue_fusion=yes", "--", "true"], 2, "allowed: bool"),
+        (
+            ["--set", "epilogue_fusion=yes", "--", "true"],
+            2,
+            "epilogue_fusion is bool, such as True; got 'yes' (str)",
+        ),
         (["--set", OPTION + "=3", "--", "true"], 2, "min_sms"),
+        (["--", "./README.md"], 126, "not executable: ./README.md"),
         (["--", "no-such-command"], 127, "command not found: no-such-command"),
     ],
 )
@@ -138,8 +143,9 @@ def test_a_typing_error_is_one_line_and_starts_nothing(arguments, status, messag
 def test_a_misspelled_option_is_not_taken_for_the_command():
     done = run("--min_sms", "0", "--", "true")
     assert done.returncode == 2
-    assert "No such option '--min_sms'" in done.stderr.replace(":", "").replace('"', "'")
+    assert "--min_sms" in done.stderr
     assert "--min-sms" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_it_says_that_everything_is_switched_off():
@@ -152,7 +158,7 @@ def test_no_command_is_a_typing_error():
     done = run("--min-sms", "3")
     assert done.returncode == 2
     assert "COMMAND" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_an_environment_without_the_package_is_told():

@@ -58,6 +58,18 @@ def test_an_unknown_option_names_the_nearest(entry, no_trace):
     assert no_trace.differences() == []
 
 
+@pytest.mark.parametrize("entry", [io.override, io.options])
+def test_a_value_of_another_kind_is_refused(entry, no_trace):
+    """A text is true, so torch would take "no" for yes."""
+    with pytest.raises(TypeError, match=r"epilogue_fusion is bool, such as .*; got 'no'"):
+        entry(epilogue_fusion="no")
+    with pytest.raises(TypeError, match="compile_threads is int"):
+        entry(compile_threads="4")
+    assert no_trace.differences() == []
+    entry(epilogue_fusion=0)
+    entry(**{"cpp.simdlen": 8})  # None at first: says nothing about its kind
+
+
 def test_an_unknown_mode_names_the_nearest(no_trace):
     with pytest.raises(ValueError, match="no mode 'max-autotone'; did you mean 'max-autotune'"):
         io.options(mode="max-autotone")

@@ -197,7 +197,7 @@ class TestGpu:
         assert lowered("3090").template
         assert lowered("3090 held back").candidates == [("mm", ["mm"])]
 
-    @pytest.mark.skipif(RELEASE < (2, 4), reason="checked from torch 2.4 on")
+    @pytest.mark.skipif(RELEASE < (2, 4), reason="torch compiles bfloat16 for every GPU before 2.4")
     def test_a_dtype_that_torch_does_not_compile_for_the_gpu(self, seen):
         assert seen["T4 declined"] == (
             f"torch {torch.__version__} does not compile bfloat16 for Tesla T4 "

@@ -9,13 +9,14 @@ from __future__ import annotations
 import click
 
 from inductor_override import __version__
+from inductor_override.cli.errors import OneLineGroup
 from inductor_override.cli.explain import explain
 from inductor_override.cli.gpus import gpus
 from inductor_override.cli.run import run
 from inductor_override.cli.status import status
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=OneLineGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, package_name="inductor-override")
 def main() -> None:
     """Your own SM threshold for TorchInductor's max-autotune GEMM gate."""

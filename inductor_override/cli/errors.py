@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO, Any
 
 import click
@@ -24,3 +26,26 @@ class FailedError(CannotError):
     """Ends the command with exit 1: something broke that the user did not ask for."""
 
     exit_code = FAILED
+
+
+class OneLineGroup(click.Group):
+    """A group whose commands answer a typing error in one line, without click's usage lines."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        with _in_one_line():
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _in_one_line():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _in_one_line() -> Iterator[None]:
+    try:
+        yield
+    except click.UsageError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # from click 8.2 on; shows the help
+            raise
+        command = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
+        raise CannotError(f"{error.format_message().rstrip('.')}{command}") from None

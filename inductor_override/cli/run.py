@@ -24,6 +24,12 @@ class NotFoundError(CannotError):
     exit_code = 127
 
 
+class NotExecutableError(CannotError):
+    """Ends the command with 126, as a shell and env(1) do."""
+
+    exit_code = 126
+
+
 @click.command(context_settings={"allow_interspersed_args": False})
 @click.option(
     "--min-sms",
@@ -54,6 +60,8 @@ def run(min_sms: int, settings: tuple[str, ...], command: tuple[str, ...]) -> No
     """
     chosen = _settings(settings)
     program = shutil.which(command[0])
+    if program is None and os.path.dirname(command[0]) and os.path.exists(command[0]):
+        raise NotExecutableError(f"not executable: {command[0]}")
     if program is None:
         raise NotFoundError(f"command not found: {command[0]}")
     startup = str(Path(inductor_override.__file__).parent / "startup")
@@ -93,21 +101,11 @@ def _settings(given: tuple[str, ...]) -> dict[str, Any]:
         from inductor_override._option import check_inductor_options
 
         try:
-            chosen = check_inductor_options(chosen, config._config)
+            chosen = check_inductor_options(chosen, config)
         except (TypeError, ValueError) as error:
             raise CannotError(f"--set: {error}") from None
-        for name, value in chosen.items():
-            _check_type(name, value, getattr(config, name))
     try:
         json.dumps(chosen)
     except TypeError as error:
         raise CannotError(f"--set: {error}") from None
     return chosen
-
-
-def _check_type(name: str, value: object, now: object) -> None:
-    """As `torch.compile(options=)` does, where the present value tells a type."""
-    if now is not None and value is not None and type(value) is not type(now):
-        raise CannotError(
-            f"--set {name}={value!r} is not valid; allowed: {type(now).__name__}, such as {now!r}"
-        )
