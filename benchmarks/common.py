@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import statistics
@@ -22,9 +23,18 @@ def conditions() -> str:
 
 
 def middle(values: Sequence[float]) -> str:
-    """Median and the range in which the middle half lies."""
+    """Median, the range of the middle half, and the range in which the true median lies.
+
+    The last is the 95 % interval that two values of the sorted list give, whatever the
+    distribution: how far off the middle they are follows from the binomial of n tosses of a coin.
+    """
     low, median, high = statistics.quantiles(values, n=4)
-    return f"{median:.4g} (middle half {low:.4g} to {high:.4g}, n={len(values)})"
+    first = math.floor(len(values) / 2 - 0.98 * len(values) ** 0.5)
+    sure = ""
+    if first >= 0:
+        values = sorted(values)
+        sure = f"; 95 %: {values[first]:.4g} to {values[-1 - first]:.4g}"
+    return f"{median:.4g} (middle half {low:.4g} to {high:.4g}{sure}; n={len(values)})"
 
 
 def report(what: str, value: float, target: float | None, detail: str = "", unit: str = "") -> None:

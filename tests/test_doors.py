@@ -172,11 +172,8 @@ import threading
 import spy
 import torch
 import inductor_override as io
-import torch._inductor.config as config
 from torch._inductor.compile_fx_ext import _OutOfProcessFxCompile
 from torch._inductor.compile_fx_subproc import _SubprocessFxCompile
-
-config.fx_graph_cache = False
 
 def compile_it(**how):
     torch._dynamo.reset()
@@ -185,6 +182,24 @@ def compile_it(**how):
 if __name__ == "__main__":
     _SubprocessFxCompile.process_pool().submit(spy.observe).result()
     compile_it()
+
+    to_child = _OutOfProcessFxCompile
+    step = "serialize_compile" if hasattr(to_child, "serialize_compile") else "codegen_and_compile"
+    original = getattr(to_child, step)
+    begun, go_on = threading.Event(), threading.Event()
+    def late(*args):
+        begun.set()
+        assert go_on.wait(60)
+        return original(*args)
+    setattr(to_child, step, late)
+    thread = threading.Thread(target=compile_it)
+    thread.start()
+    assert begun.wait(60)
+    with io.override(min_sms=9):
+        go_on.set()
+        thread.join()
+    setattr(to_child, step, original)
+
     with io.override(min_sms=7):
         compile_it()
     compile_it(options=io.options(min_sms=8))
@@ -192,19 +207,6 @@ if __name__ == "__main__":
     io.disable()
     compile_it()
 
-    serialize = _OutOfProcessFxCompile.serialize_compile
-    begun, go_on = threading.Event(), threading.Event()
-    def late(*args):
-        begun.set()
-        assert go_on.wait(60)
-        return serialize(*args)
-    _OutOfProcessFxCompile.serialize_compile = late
-    thread = threading.Thread(target=compile_it)
-    thread.start()
-    assert begun.wait(60)
-    with io.override(min_sms=9):
-        go_on.set()
-        thread.join()
     _SubprocessFxCompile.process_pool().submit(os.getpid).result()  # after those in the background
     assert isinstance(vars(_SubprocessFxCompile)["process_pool"], staticmethod)
     print("parent", os.getpid())
@@ -229,6 +231,10 @@ def test_a_compile_child_lowers_with_the_parents_value(tmp_path, how):
             **os.environ,
             "PYTHONPATH": path,
             "SEEN": str(tmp_path / "seen"),
+            # Every compile is to be lowered: in its thread, too, where config assigns nothing.
+            "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache"),
+            "TORCHINDUCTOR_FX_GRAPH_CACHE": "0",
+            "TORCHINDUCTOR_AUTOGRAD_CACHE": "0",
             "TORCHINDUCTOR_FX_COMPILE_MODE": f"{how}SUBPROCESS",
         },
         cwd=tmp_path,
@@ -240,7 +246,7 @@ def test_a_compile_child_lowers_with_the_parents_value(tmp_path, how):
     assert done.returncode == 0, done.stderr
     in_thread = "-1" if RELEASE >= (2, 12) else "9"  # per thread from then on
     rows = [line.split() for line in (tmp_path / "seen").read_text().splitlines()]
-    assert [value for _, value in rows] == ["None", "7", "8", "-1", "-1", in_thread]
+    assert [value for _, value in rows] == ["None", in_thread, "7", "8", "-1", "-1"]
     assert done.stdout.split()[-1] not in {process for process, _ in rows}
     assert "has no option" not in done.stderr
 

@@ -54,7 +54,9 @@ def page(results: dict[str, Any]) -> str:
     if notes:
         lines += ["", *(f"[{number}] {reason}  " for reason, number in notes.items())]
     dates = sorted({result["date"] for result in results.values()})
-    lines += ["", f"Runs of {' to '.join(dict.fromkeys([dates[0], dates[-1]]))}.", ""]
+    minutes = sum(result["seconds"] for result in results.values()) / 60
+    when = " to ".join(dict.fromkeys([dates[0], dates[-1]]))
+    lines += ["", f"Runs of {when}; {minutes:.0f} minutes in all, installing included.", ""]
     return "\n".join(lines)
 
 
