@@ -126,7 +126,7 @@ def test_a_signal_reaches_the_command():
         (
             ["--set", "epilogue_fusion=yes", "--", "true"],
             2,
-            "epilogue_fusion is bool, such as True; got 'yes' (str)",
+            "--set: torch._inductor.config.epilogue_fusion is bool, such as ",
         ),
         (["--set", OPTION + "=3", "--", "true"], 2, "min_sms"),
         (["--", "./README.md"], 126, "not executable: ./README.md"),
