@@ -9,7 +9,8 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Sequence
-from importlib.abc import MetaPathFinder
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 from inductor_override._names import CONFIG, OWNERS, log
@@ -21,7 +22,7 @@ from inductor_override._option import (
 )
 from inductor_override._process import process
 
-_INDUCTOR = CONFIG.rpartition(".")[0]
+_AWAITED = (CONFIG, *OWNERS)
 
 
 def arrange() -> None:
@@ -40,37 +41,54 @@ def arrange() -> None:
     if found.value is None or process.waiting or process.installed:
         return  # or arranged already: `run` comes before torch's own call
     process.waiting, process.min_sms = True, found.value
-    if _INDUCTOR in sys.modules:
-        _register()
-    else:
-        sys.meta_path.insert(0, _BeforeInductor())
+    sys.meta_path.insert(0, _Finder())
+    for name in _AWAITED:
+        if _ready(name):
+            _on_import(sys.modules[name])
 
 
-class _BeforeInductor(MetaPathFinder):
-    """Finds nothing: it notices that Inductor's package is about to be imported.
+class _Finder(MetaPathFinder):
+    """Has us called when one of Inductor's modules has been imported.
 
-    wrapt's own import, here and not with torch, takes 1 to 2 % of `import torch`.
+    wrapt's post-import hooks are not used for it: their finder imports the module's parent while it
+    holds Python's import lock, so two threads that import Inductor first wait for each other for
+    ever. And wrapt's own import, with torch instead of with Inductor, takes 1 to 2 % of
+    `import torch`.
     """
-
-    waiting = True
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> None:
+    ) -> ModuleSpec | None:
         # It stays on sys.meta_path: another thread may be walking through that list.
-        if fullname == _INDUCTOR and self.waiting:
-            self.waiting = False
-            _register()
+        if fullname not in _AWAITED or not (process.waiting or process.installed):
+            return None
+        for finder in sys.meta_path:
+            find_spec = getattr(finder, "find_spec", None)
+            if find_spec is None or finder is self:
+                continue
+            spec: ModuleSpec | None = find_spec(fullname, path, target)
+            if spec is not None:
+                if spec.loader is not None:
+                    spec.loader = _Loader(spec.loader)
+                return spec
+        return None
 
 
-def _register() -> None:
-    try:
-        from wrapt import register_post_import_hook
+class _Loader(Loader):
+    """Loads as another does, whose name stands in the module afterwards, and then calls us."""
 
-        for name in (CONFIG, *OWNERS):
-            register_post_import_hook(_on_import, name)
-    except Exception as error:  # the import must go on, whatever happens here
-        _give_up(error)
+    def __init__(self, loader: Loader) -> None:
+        self._loader = loader
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__loader__ = self._loader
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._loader
+        self._loader.exec_module(module)
+        _on_import(module)
 
 
 def _on_import(module: ModuleType) -> None:
@@ -81,7 +99,7 @@ def _on_import(module: ModuleType) -> None:
         if module.__name__ == CONFIG and process.waiting:
             _apply_settings(module)
         installation.install_for_environment(
-            {name: sys.modules[name] for name in (CONFIG, *OWNERS) if _ready(name, module)}
+            {name: sys.modules[name] for name in _AWAITED if _ready(name, module)}
         )
     except Exception as error:
         _give_up(error)
@@ -101,7 +119,7 @@ def _apply_settings(config: ModuleType) -> None:
             _warn(f"the Inductor option {name} stays {store.read(name)!r}: something rules over it")
 
 
-def _ready(name: str, imported_now: ModuleType) -> bool:
+def _ready(name: str, imported_now: ModuleType | None = None) -> bool:
     """Whether a module is imported to its end; one that is half-way calls us when it is."""
     module = sys.modules.get(name)
     if module is None or module is imported_now:

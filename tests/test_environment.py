@@ -54,7 +54,9 @@ layers = [type(vars(m)[n]).__name__ for m, n in ((utils, "is_big_gpu"), (compile
 import inductor_override as io
 status = io.status()
 out = dict(at_import=at_import, value=value, layers=layers, live=status.live,
-           held_by=status.held_by, problem=status.problem, why=status.why, ours=ours)
+           held_by=status.held_by, problem=status.problem, why=status.why, ours=ours,
+           loaders=[[type(m.__loader__).__name__, type(m.__spec__.loader).__name__]
+                    for m in (config, utils, compile_fx)])
 """
 PRINT = "print(json.dumps(out))"
 
@@ -71,6 +73,7 @@ def test_it_is_in_force_and_inductor_is_not_imported_for_it():
     assert seen["layers"] == ["Layer", "Layer"]
     assert seen["live"]
     assert seen["held_by"] == ["environment"]
+    assert seen["loaders"] == [["SourceFileLoader"] * 2] * 3
     assert "inductor_override" not in said
 
 
@@ -88,6 +91,26 @@ torch.cuda.get_device_capability = lambda d=None: (8, 6)
     code = SEEN.replace("import torch\n", "import torch\n" + ask, 1) + answer + PRINT
     for value, expected in (("28", True), ("29", False)):
         assert run(code, **{VARIABLE: value})[0]["answer"] is expected
+
+
+@by_entry_point
+def test_threads_that_import_inductor_first_do_not_wait_for_each_other_for_ever():
+    """torch's own modules import each other in a circle, so one of them may fail, as without us."""
+    code = """
+import json, threading
+import torch
+names = ["torch._inductor.config", "torch._inductor.utils", "torch._inductor.compile_fx"]
+start = threading.Barrier(len(names))
+def first(name):
+    start.wait()
+    try: __import__(name)
+    except ImportError: pass
+threads = [threading.Thread(target=first, args=(name,), daemon=True) for name in names]
+for thread in threads: thread.start()
+for thread in threads: thread.join(60)
+print(json.dumps([thread.is_alive() for thread in threads]))
+"""
+    assert run(code, **{VARIABLE: "28"})[0] == [False, False, False]
 
 
 def test_without_it_nothing_happens():

@@ -201,6 +201,8 @@ def main() -> int:
     if unknown or not (names or asked.missing):
         parser.error(f"{unknown or 'nothing'} asked for; there is {', '.join(known)}")
 
+    if asked.all and asked.record and not asked.missing:
+        RESULTS.unlink(missing_ok=True)  # or an interrupted run would take these for its own
     cells = [known[name] for name in names]
     for cell in cells:
         print(f"torch {cell.name} on Python {cell.python} ...", flush=True)
