@@ -12,7 +12,7 @@ from typing import Any
 from inductor_override import _trace
 from inductor_override._names import OPTION, TORCH_DECIDES, log
 from inductor_override._open_scopes import Entry, OpenScopes, Seen
-from inductor_override._stores import ConfigStore
+from inductor_override._store import ConfigStore
 from inductor_override.patches import PatchModule
 
 

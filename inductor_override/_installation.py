@@ -19,7 +19,8 @@ from inductor_override._hooks import Hook, Wrapper, describe
 from inductor_override._names import COMPILE_FX, CONFIG, OPTION, OWNERS, TORCH_DECIDES, log
 from inductor_override._open_scopes import Entry, OpenScopes
 from inductor_override._process import process
-from inductor_override._stores import ConfigStore, store_of
+from inductor_override._store import ConfigStore
+from inductor_override._stores import store_of
 
 Holder = Literal["scope", "enable", "options", "environment", "graph"]
 
@@ -278,6 +279,8 @@ class Installation:
         self.lock = threading.RLock()  # another thread may have held it
         if self.scopes is not None:
             self.scopes.lock = threading.RLock()
+        if self.store is not None and not self.upstream_has_option:
+            self.store.after_fork()
 
     def say_once(self, sentence: str) -> None:
         if sentence not in self._said:

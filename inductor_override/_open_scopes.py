@@ -18,7 +18,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from inductor_override._names import OPTION
-from inductor_override._stores import ConfigStore
+from inductor_override._store import ConfigStore
 
 
 def who_runs() -> tuple[int, int]:

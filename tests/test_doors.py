@@ -5,6 +5,7 @@ What is observed is the option's value at each lowering; the gate itself is aske
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import re
@@ -278,7 +279,8 @@ def test_a_fork_in_the_middle_of_a_scope(no_trace):
     held, go_on = threading.Event(), threading.Event()
 
     def hold_the_lock():
-        with installation.lock:
+        store = installation.store
+        with installation.lock, getattr(store, "_reading", contextlib.nullcontext()):
             held.set()
             go_on.wait(60)
 
@@ -289,6 +291,7 @@ def test_a_fork_in_the_middle_of_a_scope(no_trace):
 
         def child():
             seen = getattr(config, OPTION)
+            config.save_config()  # reads all of it
             scope.__exit__(None, None, None)
             os._exit(0 if seen == 7 and not hasattr(config, OPTION) else 1)
 

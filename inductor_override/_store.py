@@ -1,0 +1,73 @@
+"""What the package needs of Inductor's config, however it keeps its values.
+
+`write` returns a "prior": what the store held, "not set" included. Restoring it leaves an option
+that nobody had set as one that nobody has set, which `config.patch` does not.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from types import ModuleType
+from typing import Any
+
+from inductor_override._names import OPTION
+
+
+class ConfigStore(ABC):
+    """Inductor's config, seen as a store of options."""
+
+    kind: str
+    """How this store is named in patch modules and messages."""
+
+    per_context = False
+    """Whether a value is seen only in the thread (or asyncio task) that wrote it."""
+
+    default_is_value = False
+    """Whether default and value are one, so that a new default overwrites an open scope's value."""
+
+    def __init__(self, config: ModuleType) -> None:
+        self.config = config
+
+    def has(self, key: str) -> bool:
+        return key in vars(self.config)["_config"]
+
+    def read(self, key: str) -> Any:
+        return getattr(self.config, key)
+
+    def min_sms(self) -> Any:
+        """The package's own option, for the gate: torch's way to read takes much longer."""
+        return self.read(OPTION)
+
+    @abstractmethod
+    def add(self, default: int) -> None:
+        """Add the package's option, with this process-wide default."""
+
+    @abstractmethod
+    def remove(self) -> None:
+        """Remove the package's option and whatever is kept about it."""
+
+    @abstractmethod
+    def default(self) -> int:
+        """The process-wide default of the option of the package's name."""
+
+    @abstractmethod
+    def set_default(self, value: Any, key: str = OPTION) -> None:
+        """Change the process-wide default of an option."""
+
+    def after_fork(self) -> None:  # noqa: B027  (where nothing is locked: nothing)
+        """In the child of a fork, which has only one of its parent's threads."""
+
+    def unset_if_default(self) -> None:  # noqa: B027  (where default and value are one: nothing)
+        """Forget the package's option here if what is assigned is the default.
+
+        At its end torch's `config.patch` (before 2.15) assigns what it found; so does each compile
+        with `torch.compile(options=)`. No one asked for that: it must not rule over a new default.
+        """
+
+    @abstractmethod
+    def write(self, key: str, value: Any) -> Any:
+        """Set an option here; return its prior."""
+
+    @abstractmethod
+    def restore(self, key: str, prior: Any) -> None:
+        """Put an option back to what it was when `write` returned this prior."""

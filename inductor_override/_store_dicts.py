@@ -1,0 +1,67 @@
+"""Inductor's config until torch 2.5: plain dicts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from inductor_override._names import OPTION
+from inductor_override._store import ConfigStore
+
+
+class PlainDicts(ConfigStore):
+    """torch 2.0 to 2.5: the value itself in a dict, for the whole process."""
+
+    kind = "plain dicts"
+    default_is_value = True
+
+    def has(self, key: str) -> bool:
+        # Not by `_config`: `load_config` puts keys there which the config does not have.
+        return key in vars(self.config)["_allowed_keys"]
+
+    def add(self, default: int) -> None:
+        held = vars(self.config)
+        self._before = held["_config"]
+        # A new dict instead of a new key: another thread may be walking through the old one.
+        self._with = held["_config"] = {**self._before, OPTION: default}
+        held["_allowed_keys"].add(OPTION)
+        self.set_default(default)
+
+    def remove(self) -> None:
+        held = vars(self.config)
+        now = {key: value for key, value in held["_config"].items() if key != OPTION}
+        if held["_config"] is not self._with:  # someone put a dict of their own there
+            held["_config"].pop(OPTION, None)
+        else:
+            if now.keys() != self._before.keys():
+                self._before.clear()
+            self._before.update(now)
+            held["_config"] = self._before
+        held["_allowed_keys"].discard(OPTION)
+        # The default stays. `load_config` and `config.patch` can bring the key back from a copy,
+        # and each compile of 2.5 looks for the default of each key.
+        self._changed()
+
+    def default(self) -> int:
+        held = vars(self.config)
+        return held.get("_default", held["_config"])[OPTION]  # type: ignore[no-any-return]
+
+    def set_default(self, value: Any, key: str = OPTION) -> None:
+        held = vars(self.config)
+        if "_default" in held:  # from 2.1 on
+            held["_default"][key] = value
+        self.write(key, value)
+
+    def write(self, key: str, value: Any) -> Any:
+        options = vars(self.config)["_config"]
+        prior = options.get(key)
+        options[key] = value
+        self._changed()
+        return prior
+
+    def restore(self, key: str, prior: Any) -> None:
+        self.write(key, prior)
+
+    def _changed(self) -> None:
+        # From 2.2 to 2.5 a hash is kept, and only `config.patch` marks it as out of date.
+        if "_is_dirty" in vars(self.config):
+            self.config._is_dirty = True  # type: ignore[attr-defined]

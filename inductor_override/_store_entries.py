@@ -1,0 +1,198 @@
+"""Inductor's config from torch 2.6 on: an entry for each option."""
+
+from __future__ import annotations
+
+import threading
+from contextvars import ContextVar
+from typing import Any, ClassVar
+
+from inductor_override._names import OPTION
+from inductor_override._store import ConfigStore
+
+_LONGEST_READ = 1.0
+"""Seconds. torch reads the whole config in a thousandth of that."""
+
+
+class Entries(ConfigStore):
+    """torch 2.6 to 2.11: an entry per option, its value for the whole process."""
+
+    kind = "entries"
+
+    def add(self, default: int) -> None:
+        from torch.utils import _config_module
+
+        held = vars(self.config)
+        self._before = held["_config"]
+        self._reading = threading.RLock()
+        get_dict = self.config._get_dict
+
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            with self._reading:
+                return get_dict(*args, **kwargs)
+
+        held["_get_dict"] = self._guarded = guarded
+        # A new dict instead of a new key: another thread may be walking through the old one.
+        self._with = {**self._before, OPTION: self._new_entry(_config_module, default)}
+        held["_config"] = self._with
+        self._changed()
+
+    def remove(self) -> None:
+        held = vars(self.config)
+        # `_get_dict`, with which torch reads the whole config for its hash and its caches, walks
+        # through the keys and looks each up again: one that has begun must find ours to the end.
+        # Not for ever: a finalizer in that thread may want to leave a scope, and wait for us.
+        waited = self._reading.acquire(timeout=_LONGEST_READ)
+        try:
+            now = held["_config"]
+            untouched = now is self._with and len(now) == len(self._before) + 1
+            held["_config"] = (
+                self._before if untouched else {k: v for k, v in now.items() if k != OPTION}
+            )
+            if held.get("_get_dict") is self._guarded:
+                del held["_get_dict"]
+            self._changed()
+        finally:
+            if waited:
+                self._reading.release()
+
+    def after_fork(self) -> None:
+        self._reading = threading.RLock()  # another thread may have held it
+
+    def default(self) -> int:
+        return self._entry(OPTION).default  # type: ignore[no-any-return]
+
+    def set_default(self, value: Any, key: str = OPTION) -> None:
+        self._entry(key).default = value
+        self._changed()
+
+    def unset_if_default(self) -> None:
+        entry = self._entry(OPTION)
+        if entry.user_override == entry.default:
+            entry.user_override = self._unset()
+            self._changed()
+
+    @staticmethod
+    def _unset() -> object:
+        from torch.utils import _config_module
+
+        return _config_module._UNSET_SENTINEL
+
+    def write(self, key: str, value: Any) -> Any:
+        entry = self._entry(key)
+        prior = self.read(key) if self._is_alias(entry) else entry.user_override
+        setattr(self.config, key, value)
+        return prior
+
+    def restore(self, key: str, prior: Any) -> None:
+        entry = self._entry(key)
+        if self._is_alias(entry):
+            setattr(self.config, key, prior)
+        else:
+            entry.user_override = prior
+            self._changed()
+
+    def min_sms(self) -> Any:
+        # It has no alias, no environment variable of torch's, and no mutable default.
+        entry = self._entry(OPTION)
+        return entry.default if type(entry.user_override) is object else entry.user_override
+
+    def _entry(self, key: str) -> Any:
+        return vars(self.config)["_config"][key]
+
+    @staticmethod
+    def _is_alias(entry: Any) -> bool:
+        return getattr(entry, "alias", None) is not None  # from 2.7 on
+
+    def _new_entry(self, module: Any, default: int) -> Any:
+        return module._ConfigEntry(module.Config(default=default))
+
+    def _changed(self) -> None:
+        self.config._is_dirty = True  # type: ignore[attr-defined]
+
+
+class ContextEntries(Entries):
+    """torch 2.12 on: an entry per option, its value in a `ContextVar`, so per thread."""
+
+    kind = "entries per context"
+    per_context = True
+
+    # From 2.13 on. The dirty keys first: see `_changed`.
+    _CACHES: ClassVar = {
+        "_get_dict_dirty_keys_var": None,
+        "_get_dict_cache_var": None,
+        "_hash_dirty_var": True,
+        "_hash_cache_var": None,
+    }
+
+    def write(self, key: str, value: Any) -> Any:
+        entry = self._entry(key)
+        if self._is_alias(entry) or key in vars(self.config).get("_implication_sources", ()):
+            prior = (None, self.read(key))
+            setattr(self.config, key, value)
+            return prior
+        # Not by `setattr`: there is a package that makes each one process-wide, and such a value
+        # would outlive the scope (unslothai/unsloth#7019).
+        unset_or_set = entry.user_override.get()
+        prior = (entry.user_override.set(value), unset_or_set)
+        if entry.hide:
+            entry.hide = False
+        self._changed_here(key)
+        return prior
+
+    def restore(self, key: str, prior: Any) -> None:
+        token, value = prior
+        if token is None:
+            setattr(self.config, key, value)
+            return
+        override = self._entry(key).user_override
+        try:
+            # Unlike `set`, leaves nothing behind in the thread's context.
+            override.reset(token)
+        except (ValueError, RuntimeError):  # a task that was started in the scope: another context
+            override.set(value)
+        self._changed_here(key)
+
+    def min_sms(self) -> Any:
+        entry = self._entry(OPTION)
+        value = entry.user_override.get()
+        return entry.default if type(value) is object else value
+
+    def unset_if_default(self) -> None:
+        entry = self._entry(OPTION)
+        if entry.user_override.get() == entry.default:
+            entry.user_override.set(self._unset())
+            self._changed_here(OPTION)
+
+    def _new_entry(self, module: Any, default: int) -> Any:
+        return module._ConfigEntry(module.Config(default=default, value_type=int), OPTION)
+
+    def _changed_here(self, key: str) -> None:
+        held = vars(self.config)
+        if "_hash_dirty_var" not in held:  # 2.12
+            self._is_dirty_for_all()
+            return
+        if not held["_hash_dirty_var"].get():
+            held["_hash_dirty_var"].set(True)
+        self.config._mark_get_dict_dirty(key)
+
+    def _changed(self) -> None:
+        """Drop what every thread has cached, not only this one.
+
+        From 2.13 on the FX graph cache's key is read from a dict that each thread keeps. A thread
+        that keeps one from before would go on with the old key (and be served an artifact of
+        torch's own), or ask for an option that is gone (`KeyError`). No thread can reach into
+        another's context, but all of them reach it through these four attributes.
+        """
+        held = vars(self.config)
+        if "_get_dict_cache_var" not in held:  # 2.12
+            self._is_dirty_for_all()
+            return
+        if held["_get_dict_cache_var"].get() is not None:
+            held["_get_dict_cache_var"].set(None)  # not to keep a whole config alive here
+        # The dirty keys first: a thread that is between the two reads then finds "all is dirty"
+        # and reads everything again.
+        for name, default in self._CACHES.items():
+            setattr(self.config, name, ContextVar(held[name].name, default=default))
+
+    def _is_dirty_for_all(self) -> None:
+        self.config._is_dirty = True  # type: ignore[attr-defined]
