@@ -19,23 +19,13 @@ class PlainDicts(ConfigStore):
         return key in vars(self.config)["_allowed_keys"]
 
     def add(self, default: int) -> None:
-        held = vars(self.config)
-        self._before = held["_config"]
-        # A new dict instead of a new key: another thread may be walking through the old one.
-        self._with = held["_config"] = {**self._before, OPTION: default}
-        held["_allowed_keys"].add(OPTION)
+        # In place: a value that another thread assigns while the dict is exchanged would be lost.
+        vars(self.config)["_allowed_keys"].add(OPTION)
         self.set_default(default)
 
     def remove(self) -> None:
         held = vars(self.config)
-        now = {key: value for key, value in held["_config"].items() if key != OPTION}
-        if held["_config"] is not self._with:  # someone put a dict of their own there
-            held["_config"].pop(OPTION, None)
-        else:
-            if now.keys() != self._before.keys():
-                self._before.clear()
-            self._before.update(now)
-            held["_config"] = self._before
+        held["_config"].pop(OPTION, None)
         held["_allowed_keys"].discard(OPTION)
         # The default stays. `load_config` and `config.patch` can bring the key back from a copy,
         # and each compile of 2.5 looks for the default of each key.

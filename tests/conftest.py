@@ -158,6 +158,7 @@ def no_trace() -> Iterator[Snapshot]:
     """Every test leaves torch as it found it."""
     before = Snapshot()
     installation._said.clear()
+    installation.foreign.clear()
     yield before
     io.disable()
     assert installation.holders["scope"] == 0, "a scope was left open"
