@@ -76,7 +76,7 @@ def test_a_read_that_does_not_end_holds_up_nobody_for_long(no_trace, monkeypatch
     class Endless(list):
         def __contains__(self, key: object) -> bool:
             begun.set()
-            assert go_on.wait(60)
+            assert go_on.wait(10)
             return True
 
     def reader() -> None:
@@ -87,6 +87,7 @@ def test_a_read_that_does_not_end_holds_up_nobody_for_long(no_trace, monkeypatch
     with io.override(min_sms=7):
         thread.start()
         assert begun.wait(60)
+    assert thread.is_alive(), "the scope waited for the read to end"
     assert no_trace.differences() == []
     go_on.set()
     thread.join(60)
