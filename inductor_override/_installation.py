@@ -20,6 +20,7 @@ from inductor_override._names import COMPILE_FX, CONFIG, OPTION, OWNERS, TORCH_D
 from inductor_override._open_scopes import Entry, OpenScopes
 from inductor_override._process import process
 from inductor_override._store import ConfigStore
+from inductor_override._store_reads import WholeReads
 from inductor_override._stores import store_of
 
 Holder = Literal["scope", "enable", "options", "environment", "graph"]
@@ -279,8 +280,7 @@ class Installation:
         self.lock = threading.RLock()  # another thread may have held it
         if self.scopes is not None:
             self.scopes.lock = threading.RLock()
-        if self.store is not None and not self.upstream_has_option:
-            self.store.after_fork()
+        WholeReads.after_fork()
 
     def say_once(self, sentence: str) -> None:
         if sentence not in self._said:

@@ -54,9 +54,6 @@ class ConfigStore(ABC):
     def set_default(self, value: Any, key: str = OPTION) -> None:
         """Change the process-wide default of an option."""
 
-    def after_fork(self) -> None:  # noqa: B027  (where nothing is locked: nothing)
-        """In the child of a fork, which has only one of its parent's threads."""
-
     def unset_if_default(self) -> None:  # noqa: B027  (where default and value are one: nothing)
         """Forget the package's option here if what is assigned is the default.
 

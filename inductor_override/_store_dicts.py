@@ -6,6 +6,10 @@ from typing import Any
 
 from inductor_override._names import OPTION
 from inductor_override._store import ConfigStore
+from inductor_override._store_reads import WholeReads
+
+_READERS = ("get_config_copy", "save_config_portable", "get_hash", "codegen_config")
+"""Each compile of 2.4 and 2.5 calls the first two."""
 
 
 class PlainDicts(ConfigStore):
@@ -19,17 +23,23 @@ class PlainDicts(ConfigStore):
         return key in vars(self.config)["_allowed_keys"]
 
     def add(self, default: int) -> None:
-        # In place: a value that another thread assigns while the dict is exchanged would be lost.
-        vars(self.config)["_allowed_keys"].add(OPTION)
-        self.set_default(default)
+        self._reads = WholeReads(self.config, _READERS)
+        self._reads.guard()
+        with self._reads.excluded():
+            self._reads.wait_for_unguarded()
+            # In place: a value that another thread assigns while the dict is exchanged is lost.
+            vars(self.config)["_allowed_keys"].add(OPTION)
+            self.set_default(default)
 
     def remove(self) -> None:
         held = vars(self.config)
-        held["_config"].pop(OPTION, None)
-        held["_allowed_keys"].discard(OPTION)
-        # The default stays. `load_config` and `config.patch` can bring the key back from a copy,
-        # and each compile of 2.5 looks for the default of each key.
-        self._changed()
+        with self._reads.excluded():
+            held["_config"].pop(OPTION, None)
+            held["_allowed_keys"].discard(OPTION)
+            # The default stays. `load_config` and `config.patch` can bring the key back from a
+            # copy, and each compile of 2.5 looks for the default of each key.
+            self._reads.unguard()
+            self._changed()
 
     def default(self) -> int:
         held = vars(self.config)

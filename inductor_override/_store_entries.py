@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from contextvars import ContextVar
 from typing import Any, ClassVar
 
 from inductor_override._names import OPTION
 from inductor_override._store import ConfigStore
-
-_LONGEST_READ = 1.0
-"""Seconds. torch reads the whole config in a thousandth of that."""
+from inductor_override._store_reads import WholeReads
 
 
 class Entries(ConfigStore):
@@ -23,14 +20,9 @@ class Entries(ConfigStore):
 
         held = vars(self.config)
         self._before = held["_config"]
-        self._reading = threading.RLock()
-        get_dict = self.config._get_dict
-
-        def guarded(*args: Any, **kwargs: Any) -> Any:
-            with self._reading:
-                return get_dict(*args, **kwargs)
-
-        held["_get_dict"] = self._guarded = guarded
+        # With `_get_dict` torch reads the whole config for its hash and its caches.
+        self._reads = WholeReads(self.config, ("_get_dict",))
+        self._reads.guard()
         # A new dict instead of a new key: another thread may be walking through the old one.
         self._with = {**self._before, OPTION: self._new_entry(_config_module, default)}
         held["_config"] = self._with
@@ -38,25 +30,14 @@ class Entries(ConfigStore):
 
     def remove(self) -> None:
         held = vars(self.config)
-        # `_get_dict`, with which torch reads the whole config for its hash and its caches, walks
-        # through the keys and looks each up again: one that has begun must find ours to the end.
-        # Not for ever: a finalizer in that thread may want to leave a scope, and wait for us.
-        waited = self._reading.acquire(timeout=_LONGEST_READ)
-        try:
+        with self._reads.excluded():  # one that has begun must find our key to the end
             now = held["_config"]
             untouched = now is self._with and len(now) == len(self._before) + 1
             held["_config"] = (
                 self._before if untouched else {k: v for k, v in now.items() if k != OPTION}
             )
-            if held.get("_get_dict") is self._guarded:
-                del held["_get_dict"]
+            self._reads.unguard()
             self._changed()
-        finally:
-            if waited:
-                self._reading.release()
-
-    def after_fork(self) -> None:
-        self._reading = threading.RLock()  # another thread may have held it
 
     def default(self) -> int:
         return self._entry(OPTION).default  # type: ignore[no-any-return]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch._inductor.config as config
@@ -15,6 +16,7 @@ OPTION = "max_autotune_gemm_min_sms"
 from_2_6 = pytest.mark.skipif(
     RELEASE < (2, 6), reason="until 2.5 options come and go in torch's own dict"
 )
+until_2_5 = pytest.mark.skipif(RELEASE >= (2, 6), reason="from 2.6 on the dict is exchanged")
 pytestmark = pytest.mark.filterwarnings("ignore::inductor_override.NoEffectWarning")
 
 
@@ -40,6 +42,95 @@ def test_values_assigned_in_a_scope_stay():
         assert config.size_asserts is not was
     finally:
         config.size_asserts = was
+
+
+class Slow:
+    """Something in the config at which torch's readers stay until they are let go on."""
+
+    def __init__(self) -> None:
+        self.begun, self.go_on = threading.Event(), threading.Event()
+
+    def _stay(self) -> bool:
+        self.begun.set()
+        return self.go_on.wait(60)
+
+    def __deepcopy__(self, memo: object) -> Slow:  # get_config_copy
+        assert self._stay()
+        return self
+
+    def __iter__(self) -> Iterator[str]:  # save_config_portable: prefixes of keys to leave out
+        assert self._stay()
+        return iter(())
+
+
+@contextlib.contextmanager
+def reading(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[], dict[str, object]]]:
+    """Another thread reads the whole config; 0.2 s after this block began, it may go on.
+
+    What is yielded waits for it and returns what it read.
+    """
+    slow = Slow()
+    key = "_cache_config_ignore_prefix" if name == "save_config_portable" else "debug"
+    outcome: list[object] = []
+
+    def reader() -> None:
+        try:
+            outcome.append(getattr(config, name)())
+        except Exception as error:
+            outcome.append(error)
+
+    monkeypatch.setitem(config._config, key, slow)
+    thread = threading.Thread(target=reader)
+    thread.start()
+    assert slow.begun.wait(60)
+    timer = threading.Timer(0.2, slow.go_on.set)
+    timer.start()
+
+    def result() -> dict[str, object]:
+        thread.join(60)
+        assert isinstance(outcome[0], dict), outcome
+        return outcome[0]
+
+    yield result
+    timer.join()
+    monkeypatch.undo()
+
+
+needs_reader = pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(
+            name,
+            marks=pytest.mark.skipif(
+                not hasattr(type(config), name), reason=f"this torch has no {name}"
+            ),
+        )
+        for name in ("get_config_copy", "save_config_portable")
+    ],
+)
+
+
+@until_2_5
+@needs_reader
+def test_a_read_that_has_begun_before_a_scope_ends_well(name, no_trace, monkeypatch):
+    """Each compile of 2.4 and 2.5 copies the config: `dictionary changed size` would fail it."""
+    with reading(name, monkeypatch) as result:
+        with io.override(min_sms=7):
+            assert OPTION not in result()
+            assert config.max_autotune_gemm_min_sms == 7
+    assert no_trace.differences() == []
+
+
+@until_2_5
+@needs_reader
+def test_a_read_that_has_begun_in_a_scope_of_plain_dicts_ends_well(name, no_trace, monkeypatch):
+    with contextlib.ExitStack() as stack:
+        with io.override(min_sms=7):
+            result = stack.enter_context(reading(name, monkeypatch))
+        assert OPTION in result()
+    assert no_trace.differences() == []
 
 
 @from_2_6
@@ -70,7 +161,7 @@ def test_a_read_that_has_begun_in_a_scope_ends_after_it(no_trace):
 @from_2_6
 def test_a_read_that_does_not_end_holds_up_nobody_for_long(no_trace, monkeypatch):
     """It may wait for us: a finalizer in the middle of it can leave a scope."""
-    monkeypatch.setattr("inductor_override._store_entries._LONGEST_READ", 0.05)
+    monkeypatch.setattr("inductor_override._store_reads.LONGEST", 0.05)
     begun, go_on, gave_up = threading.Event(), threading.Event(), threading.Event()
 
     class Endless(list):

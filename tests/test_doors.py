@@ -5,7 +5,6 @@ What is observed is the option's value at each lowering; the gate itself is aske
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import os
 import re
@@ -22,6 +21,7 @@ from conftest import RELEASE
 
 import inductor_override as io
 from inductor_override._installation import installation
+from inductor_override._store_reads import WholeReads
 
 OPTION = "max_autotune_gemm_min_sms"
 needs_children = pytest.mark.skipif(
@@ -279,8 +279,7 @@ def test_a_fork_in_the_middle_of_a_scope(no_trace):
     held, go_on = threading.Event(), threading.Event()
 
     def hold_the_lock():
-        store = installation.store
-        with installation.lock, getattr(store, "_reading", contextlib.nullcontext()):
+        with installation.lock, WholeReads._lock:
             held.set()
             go_on.wait(60)
 
@@ -292,6 +291,7 @@ def test_a_fork_in_the_middle_of_a_scope(no_trace):
         def child():
             seen = getattr(config, OPTION)
             config.save_config()  # reads all of it
+            getattr(config, "get_config_copy", dict)()
             scope.__exit__(None, None, None)
             os._exit(0 if seen == 7 and not hasattr(config, OPTION) else 1)
 

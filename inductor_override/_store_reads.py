@@ -1,0 +1,97 @@
+"""Reads of a whole config by torch, kept apart from the coming and going of our option.
+
+torch's readers walk through the keys and look each up again. A compile that reads the config in
+one thread must not meet a key that comes or goes with a scope in another: it would fail with
+`dictionary changed size during iteration`, or with `KeyError`.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Container, Iterator
+from contextlib import contextmanager
+from types import CodeType, FrameType, ModuleType
+from typing import Any, ClassVar
+
+LONGEST = 1.0
+"""Seconds. torch reads the whole config in a thousandth of that."""
+
+_PAUSE = 0.0005
+"""Seconds between two looks at what other threads run."""
+
+
+class WholeReads:
+    """A lock around torch's readers, while they are guarded.
+
+    Not for ever: a finalizer in the middle of a read may want to leave a scope, and then waits for
+    the change that waits for it. After `LONGEST` the change goes on.
+
+    Args:
+        config: `torch._inductor.config`.
+        readers: their names; those that this release does not have are left out.
+    """
+
+    # Of the process: a reader that waits at the guard of one scope may run in the next one's.
+    _lock: ClassVar = threading.RLock()
+
+    def __init__(self, config: ModuleType, readers: tuple[str, ...]) -> None:
+        self._held = vars(config)
+        self._reads = {name: getattr(config, name) for name in readers if hasattr(config, name)}
+        self._guards = {name: self._guard(read) for name, read in self._reads.items()}
+        self._own = {name: self._held[name] for name in self._reads if name in self._held}
+
+    def _guard(self, read: Callable[..., Any]) -> Callable[..., Any]:
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            with self._lock:
+                return read(*args, **kwargs)
+
+        return guarded
+
+    def guard(self) -> None:
+        self._held.update(self._guards)
+
+    def unguard(self) -> None:
+        for name, guard in self._guards.items():
+            if self._held.get(name) is guard:
+                del self._held[name]
+        self._held.update(self._own)
+
+    @contextmanager
+    def excluded(self) -> Iterator[None]:
+        """No guarded read runs meanwhile, as far as waiting helps."""
+        waited = self._lock.acquire(timeout=LONGEST)
+        try:
+            yield
+        finally:
+            if waited:
+                self._lock.release()
+
+    def wait_for_unguarded(self) -> None:
+        """Wait for the reads that had begun before `guard`.
+
+        They hold no lock, so they are looked for in what the other threads run.
+        """
+        functions = [getattr(read, "__func__", read) for read in self._reads.values()]
+        codes = {getattr(function, "__code__", None) for function in functions}
+        end = time.monotonic() + LONGEST
+        while _run_elsewhere(codes) and time.monotonic() < end:
+            time.sleep(_PAUSE)
+
+    @classmethod
+    def after_fork(cls) -> None:
+        """In the child of a fork: another thread of its parent's may have held the lock."""
+        cls._lock = threading.RLock()
+
+
+def _run_elsewhere(codes: Container[CodeType | None]) -> bool:
+    """Whether another thread is in one of these functions."""
+    here = threading.get_ident()
+    for thread, innermost in sys._current_frames().items():
+        frame: FrameType | None = innermost if thread != here else None
+        while frame is not None:
+            if frame.f_code in codes:
+                return True
+            frame = frame.f_back
+    return False
