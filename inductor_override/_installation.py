@@ -60,7 +60,7 @@ class Installation:
         self._compiling = 0
         self._imported: dict[str, ModuleType] | None = None
         self._said: set[str] = set()
-        self._compared: tuple[tuple[object, ...], patches.Selection] | None = None
+        self._compared: tuple[tuple[object, ...], patches.Selection, ConfigStore] | None = None
 
     @property
     def installed(self) -> bool:
@@ -174,9 +174,9 @@ class Installation:
             config = modules[CONFIG]
             owners = {name: modules[name] for name in OWNERS if name in modules}
             try:
-                selection = self._select(config, owners)
+                selection, store = self._select(config, owners)
                 if self._undo is None:
-                    self._begin(selection, config)
+                    self._begin(selection, store)
                 self._attach_rows(selection, owners)
             except BaseException:
                 self._uninstall()
@@ -184,17 +184,18 @@ class Installation:
             if selection.note:
                 self.say_once(selection.note)
 
-    def _select(self, config: ModuleType, owners: dict[str, ModuleType]) -> patches.Selection:
+    def _select(
+        self, config: ModuleType, owners: dict[str, ModuleType]
+    ) -> tuple[patches.Selection, ConfigStore]:
         seen = (config, *(vars(owners[o]).get(name) for o, name in NAMES if o in owners))
-        if self._compared is not None and self._compared[0] == seen:
-            return self._compared[1]  # scopes come and go, torch stays: compared once
-        selection = patches.select(sys.modules["torch"].__version__, config, owners)
-        self._compared = (seen, selection)
-        return selection
+        if self._compared is None or self._compared[0] != seen:  # scopes come and go, torch stays
+            selection = patches.select(sys.modules["torch"].__version__, config, owners)
+            store = store_of(config)
+            assert store is not None  # `select` has compared it
+            self._compared = (seen, selection, store)
+        return self._compared[1:]
 
-    def _begin(self, selection: patches.Selection, config: ModuleType) -> None:
-        store = store_of(config)
-        assert store is not None  # `select` has compared it
+    def _begin(self, selection: patches.Selection, store: ConfigStore) -> None:
         self._undo, process.installed = ExitStack(), True
         self.selection, self.store, self.scopes = selection, store, OpenScopes(store)
         if store.has(OPTION):

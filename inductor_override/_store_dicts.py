@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 from inductor_override._names import OPTION
@@ -18,14 +19,17 @@ class PlainDicts(ConfigStore):
     kind = "plain dicts"
     default_is_value = True
 
+    def __init__(self, config: ModuleType) -> None:
+        super().__init__(config)
+        self._reads = WholeReads(config, _READERS)
+
     def has(self, key: str) -> bool:
         # Not by `_config`: `load_config` puts keys there which the config does not have.
         return key in vars(self.config)["_allowed_keys"]
 
     def add(self, default: int) -> None:
-        self._reads = WholeReads(self.config, _READERS)
         self._reads.guard()
-        with self._reads.excluded():
+        with self._reads:
             self._reads.wait_for_unguarded()
             # In place: a value that another thread assigns while the dict is exchanged is lost.
             vars(self.config)["_allowed_keys"].add(OPTION)
@@ -33,7 +37,7 @@ class PlainDicts(ConfigStore):
 
     def remove(self) -> None:
         held = vars(self.config)
-        with self._reads.excluded():
+        with self._reads:
             held["_config"].pop(OPTION, None)
             held["_allowed_keys"].discard(OPTION)
             # The default stays. `load_config` and `config.patch` can bring the key back from a

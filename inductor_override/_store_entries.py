@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
+from types import ModuleType
 from typing import Any, ClassVar
 
 from inductor_override._names import OPTION
@@ -15,13 +16,16 @@ class Entries(ConfigStore):
 
     kind = "entries"
 
+    def __init__(self, config: ModuleType) -> None:
+        super().__init__(config)
+        # With `_get_dict` torch reads the whole config for its hash and its caches.
+        self._reads = WholeReads(config, ("_get_dict",))
+
     def add(self, default: int) -> None:
         from torch.utils import _config_module
 
         held = vars(self.config)
         self._before = held["_config"]
-        # With `_get_dict` torch reads the whole config for its hash and its caches.
-        self._reads = WholeReads(self.config, ("_get_dict",))
         self._reads.guard()
         # A new dict instead of a new key: another thread may be walking through the old one.
         self._with = {**self._before, OPTION: self._new_entry(_config_module, default)}
@@ -30,7 +34,7 @@ class Entries(ConfigStore):
 
     def remove(self) -> None:
         held = vars(self.config)
-        with self._reads.excluded():  # one that has begun must find our key to the end
+        with self._reads:  # one that has begun must find our key to the end
             now = held["_config"]
             untouched = now is self._with and len(now) == len(self._before) + 1
             held["_config"] = (

@@ -10,8 +10,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Container, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Container
 from types import CodeType, FrameType, ModuleType
 from typing import Any, ClassVar
 
@@ -23,7 +22,7 @@ _PAUSE = 0.0005
 
 
 class WholeReads:
-    """A lock around torch's readers, while they are guarded.
+    """A lock around torch's readers, while they are guarded. In its `with` block none of them runs.
 
     Not for ever: a finalizer in the middle of a read may want to leave a scope, and then waits for
     the change that waits for it. After `LONGEST` the change goes on.
@@ -38,46 +37,51 @@ class WholeReads:
 
     def __init__(self, config: ModuleType, readers: tuple[str, ...]) -> None:
         self._held = vars(config)
-        self._reads = {name: getattr(config, name) for name in readers if hasattr(config, name)}
-        self._guards = {name: self._guard(read) for name, read in self._reads.items()}
-        self._own = {name: self._held[name] for name in self._reads if name in self._held}
+        reads = {name: getattr(type(config), name, None) for name in readers}
+        self._guards = {
+            name: self._guard(config, name, read) for name, read in reads.items() if read
+        }
+        self._codes = {getattr(read, "__code__", None) for read in reads.values() if read}
+        self._own: dict[str, Any] = {}
+        """What someone else had put on the module itself."""
 
-    def _guard(self, read: Callable[..., Any]) -> Callable[..., Any]:
+    def _guard(self, config: ModuleType, name: str, read: Callable[..., Any]) -> Callable[..., Any]:
         def guarded(*args: Any, **kwargs: Any) -> Any:
             with self._lock:
-                return read(*args, **kwargs)
+                if name in self._own:
+                    return self._own[name](*args, **kwargs)
+                return read(config, *args, **kwargs)
 
         return guarded
 
     def guard(self) -> None:
-        self._held.update(self._guards)
+        held = self._held
+        self._own = {name: held[name] for name in self._guards if name in held}
+        held.update(self._guards)
 
     def unguard(self) -> None:
         for name, guard in self._guards.items():
             if self._held.get(name) is guard:
                 del self._held[name]
-        self._held.update(self._own)
-
-    @contextmanager
-    def excluded(self) -> Iterator[None]:
-        """No guarded read runs meanwhile, as far as waiting helps."""
-        waited = self._lock.acquire(timeout=LONGEST)
-        try:
-            yield
-        finally:
-            if waited:
-                self._lock.release()
+                if name in self._own:
+                    self._held[name] = self._own[name]
 
     def wait_for_unguarded(self) -> None:
         """Wait for the reads that had begun before `guard`.
 
         They hold no lock, so they are looked for in what the other threads run.
         """
-        functions = [getattr(read, "__func__", read) for read in self._reads.values()]
-        codes = {getattr(function, "__code__", None) for function in functions}
-        end = time.monotonic() + LONGEST
-        while _run_elsewhere(codes) and time.monotonic() < end:
-            time.sleep(_PAUSE)
+        if _run_elsewhere(self._codes):
+            end = time.monotonic() + LONGEST
+            while _run_elsewhere(self._codes) and time.monotonic() < end:
+                time.sleep(_PAUSE)
+
+    def __enter__(self) -> None:
+        self._waited = self._lock.acquire(timeout=LONGEST)
+
+    def __exit__(self, *exception: object) -> None:
+        if self._waited:
+            self._lock.release()
 
     @classmethod
     def after_fork(cls) -> None:

@@ -51,6 +51,7 @@ class Cell:
     summary: str = ""
     seconds: float = 0.0
     capabilities: dict[str, dict[str, str]] = field(default_factory=dict)
+    commit: str = ""
 
     def as_result(self) -> dict[str, Any]:
         return {
@@ -61,6 +62,7 @@ class Cell:
             "tests": self.summary,
             "seconds": round(self.seconds),
             "date": time.strftime("%Y-%m-%d"),
+            "commit": self.commit,
             "capabilities": self.capabilities,
         }
 
@@ -96,6 +98,15 @@ def newest_release() -> str:
     return found.stdout.strip().partition("==")[2].partition("+")[0]
 
 
+def commit() -> str:
+    """Which code is run: the short name of the commit, with a `+` if it was changed since."""
+    git = ["git", "-C", str(ROOT)]
+    name = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    code = ["inductor_override", "tests", "pyproject.toml"]  # not what the run itself writes
+    changed = subprocess.run([*git, "status", "--porcelain", "--", *code], capture_output=True)
+    return name.stdout.strip() + ("+" if changed.stdout else "")
+
+
 def interpreter(version: str) -> str:
     """A Python of this version: on the path, or one of pyenv's, else what uv makes of it."""
     candidates = [shutil.which(f"python{version}")]
@@ -113,7 +124,7 @@ def interpreter(version: str) -> str:
 
 def run(cell: Cell, pytest_arguments: list[str]) -> None:
     """Make the environment, run the tests in it, delete it."""
-    started = time.monotonic()
+    started, cell.commit = time.monotonic(), commit()
     shutil.rmtree(WORK, ignore_errors=True)
     WORK.mkdir()
     environment, report = WORK / "env", WORK / "report.xml"

@@ -29,16 +29,18 @@ def page(results: dict[str, Any]) -> str:
         "",
         "Each column of marks is a set of tests, each row a run of them in an environment of its",
         "own (`make matrix`; generated from `compat/results.json` by `tools/table.py`). No GPU was",
-        "there: the GPU is simulated, Inductor and Triton are real. A footnote says where a row or",
-        "a mark came about in another way.",
+        "there: the GPU is simulated, Inductor and Triton are real. A footnote gives the reason of",
+        "what is no plain yes, and says where a row is of other code than the last one.",
         "",
         "| torch | Python | Triton | wrapt | dependencies | patch module | tests | "
         + " | ".join(names)
         + " |",
         "|---|---|---|---|---|---|---|" + "---|" * len(names),
     ]
+    last = list(results.values())[-1].get("commit")
     for result in results.values():
         versions = result["versions"]
+        older = f"of the code of commit {result['commit']}" if result.get("commit") != last else ""
         marks = [_mark(result["capabilities"].get(name, {}), notes) for name in names]
         cells = [
             versions.get("torch", "?"),
@@ -47,7 +49,7 @@ def page(results: dict[str, Any]) -> str:
             versions.get("wrapt", "?"),
             "lowest" if result["resolution"] == "lowest-direct" else "newest",
             f"`{result['patch_module']}`",
-            _noted(_counts(result["tests"]), result.get("note", ""), notes),
+            _noted(_counts(result["tests"]), older, notes),
             *marks,
         ]
         lines.append("| " + " | ".join(cells) + " |")
@@ -56,7 +58,12 @@ def page(results: dict[str, Any]) -> str:
     dates = sorted({result["date"] for result in results.values()})
     minutes = sum(result["seconds"] for result in results.values()) / 60
     when = " to ".join(dict.fromkeys([dates[0], dates[-1]]))
-    lines += ["", f"Runs of {when}; {minutes:.0f} minutes in all, installing included.", ""]
+    lines += [
+        "",
+        f"Runs of {when}, of the code of commit {last}; {minutes:.0f} minutes in all, installing "
+        "included.",
+        "",
+    ]
     return "\n".join(lines)
 
 
