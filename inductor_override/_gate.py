@@ -1,17 +1,14 @@
-"""What the three hooks do: decide at the gate, notice newcomers, count what is compiled."""
+"""What the hooks do: decide at the gate, notice newcomers, count what is compiled."""
 
 from __future__ import annotations
 
-import functools
-import inspect
 import threading
 from collections.abc import Callable, Collection
-from contextlib import AbstractContextManager
 from typing import Any
 
-from inductor_override import _trace
+from inductor_override import _carry, _trace
 from inductor_override._names import OPTION, TORCH_DECIDES, log
-from inductor_override._open_scopes import Entry, OpenScopes, Seen
+from inductor_override._open_scopes import OpenScopes, Seen
 from inductor_override._store import ConfigStore
 from inductor_override.patches import PatchModule
 
@@ -20,8 +17,6 @@ class _Depth(threading.local):
     """How many calls of `compile_fx` this thread is in, and was in at the deepest."""
 
     value = deepest = 0
-    has_options = False
-    """Whether one of them was given a value for the option, by `torch.compile(options=)`."""
 
 
 class Gate:
@@ -31,7 +26,7 @@ class Gate:
         keep_on_top: called before the gate may be asked; puts our hook back on top of a foreign
             assignment.
         compiling: called with +1 when a compile starts in any thread and with -1 when it ends.
-        carry: puts the option, and the scopes that it is given, in force for one graph.
+        put_in_force: puts the option, with the values that it is given, in force for one graph.
     """
 
     def __init__(
@@ -41,17 +36,22 @@ class Gate:
         scopes: OpenScopes,
         keep_on_top: Callable[[], None],
         compiling: Callable[[int], None],
-        carry: Callable[[tuple[Entry, ...]], AbstractContextManager[None]],
+        put_in_force: _carry.PutInForce,
     ) -> None:
         self.patch, self.store, self.scopes = patch, store, scopes
-        self.keep_on_top, self.compiling, self.carry = keep_on_top, compiling, carry
+        self.keep_on_top, self.compiling = keep_on_top, compiling
+        self.put_in_force = put_in_force
         self.live = True
         self._depth = _Depth()
         self._held_back: set[tuple[str, int]] = set()
 
+    def close(self) -> None:
+        """From now on the hooks only pass calls on, also one kept in someone's closure."""
+        self.live = False
+
     def on_gate(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> bool:
         """Around `is_big_gpu`: the option's decision, or torch's own at -1."""
-        if not self.live:  # kept in someone's closure after un-patching
+        if not self.live:
             return wrapped(*args, **kwargs)  # type: ignore[no-any-return]
         passed = self._decide(wrapped, args, kwargs)
         for seen in self.scopes.seen_here():
@@ -70,14 +70,20 @@ class Gate:
         if not self.live:
             return wrapped(*args, **kwargs)
         self.keep_on_top()
+        self.scopes.settle()
         seen_here = self.scopes.seen_here()
         self._note_autotuning(seen_here)
-        depth, had_options = self._depth.value, self._depth.has_options
+        depth = self._depth.value
         self._depth.value = self._depth.deepest = depth + 1
         if depth == 0:
             self.compiling(+1)
         try:
-            args, kwargs = self._carried(wrapped, args, kwargs)
+            options = args[3] if len(args) > 3 else kwargs.get("config_patches")
+            if not options:  # else in the next layer: torch's patch has to be the inner of the two
+                now = self.scopes.now()
+                args, kwargs = _carry.hand_on(
+                    wrapped, args, kwargs, now, self.put_in_force, self._compiling_here
+                )
             result = wrapped(*args, **kwargs)
             if self._depth.deepest == depth + 1:  # where all layers of options are in force
                 self._trace()
@@ -86,42 +92,18 @@ class Gate:
                     seen.graphs += 1
             return result
         finally:
-            self._depth.value, self._depth.has_options = depth, had_options
+            self._depth.value = depth
             if depth == 0:
                 self.compiling(-1)
 
-    def _carried(self, wrapped: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
-        """Let the backward graph be compiled with the values of its forward graph.
+    def _compiling_here(self) -> bool:
+        return self._depth.value > 0
 
-        AOTAutograd may compile it much later: after the scope, after `disable`, and on CUDA in
-        autograd's own threads, where from torch 2.12 on the config has none of the caller's
-        values. torch takes the options of `torch.compile(options=)` along for it, by a
-        `config.patch` around `inner_compile`, which fails where the option is gone.
-        """
-        given = dict(
-            zip(("model", "inputs", "inner_compile", "config_patches"), args, strict=False)
-        )
-        given |= kwargs
-        if given.get("config_patches"):
-            self._depth.has_options |= OPTION in given["config_patches"]
-            return args, kwargs  # not here: torch's patch has to be the inner of the two
-        scopes = self.scopes.here()
-        inner = given.get("inner_compile")
-        if not (scopes or self._depth.has_options) or getattr(inner, "carries", None) == scopes:
-            return args, kwargs
-        if inner is None:
-            inner = inspect.signature(wrapped).parameters["inner_compile"].default
-        carry = self.carry
-
-        @functools.wraps(inner)
-        def in_its_scopes(*inner_args: Any, **inner_kwargs: Any) -> Any:
-            with carry(scopes):
-                return inner(*inner_args, **inner_kwargs)
-
-        in_its_scopes.carries = scopes  # type: ignore[attr-defined]
-        if len(args) > 2:
-            return (*args[:2], in_its_scopes, *args[3:]), kwargs
-        return args, {**kwargs, "inner_compile": in_its_scopes}
+    def on_graph(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        """Around `_compile_fx_inner`, which compiles each graph, forward or backward."""
+        if not self.live:
+            return wrapped(*args, **kwargs)
+        return _carry.compile_graph(wrapped, args, kwargs, self.scopes.now, self.put_in_force)
 
     def _decide(self, wrapped: Any, args: Any, kwargs: Any) -> bool:
         min_sms = self.store.min_sms()

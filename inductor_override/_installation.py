@@ -7,8 +7,9 @@ import os
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from types import ModuleType
 from typing import Literal
 
@@ -17,7 +18,7 @@ from inductor_override._children import ChildHook
 from inductor_override._gate import Gate
 from inductor_override._hooks import Hook, Wrapper, describe
 from inductor_override._names import COMPILE_FX, CONFIG, OPTION, OWNERS, TORCH_DECIDES, log
-from inductor_override._open_scopes import Entry, OpenScopes
+from inductor_override._open_scopes import Carried, OpenScopes
 from inductor_override._process import process
 from inductor_override._store import ConfigStore
 from inductor_override._store_reads import WholeReads
@@ -33,7 +34,6 @@ NAMES = tuple(
         for name in row.name.split("|")
     )
 )
-ROLES = {row.role for row in patches.modules()[-1].TARGETS}
 
 
 class Installation:
@@ -53,7 +53,7 @@ class Installation:
         self.store: ConfigStore | None = None
         self.scopes: OpenScopes | None = None
         self._upstream_default: int | None = None
-        self._undo: ExitStack | None = None
+        self._undo: list[Callable[[], object]] | None = None
         self._hooks: dict[str, Hook] = {}
         self._gate: Gate | None = None
         self._children = ChildHook()
@@ -111,19 +111,13 @@ class Installation:
             self._uninstall_if_unused()
 
     @contextmanager
-    def carry(self, entries: tuple[Entry, ...]) -> Iterator[None]:
-        """The option is there, and these scopes are in force, ended or not, in any thread."""
+    def put_in_force(self, carried: Carried) -> Iterator[None]:
+        """The option is there, and these values are in force, in any thread and at any time."""
         scopes = self.hold("graph")
-        again: list[Entry] = []
         try:
-            if scopes.here() != entries:
-                for entry in entries:
-                    again.append(Entry(entry.values, entry.scope_seen))
-                    scopes.open(again[-1])
-            yield
+            with scopes.again(carried):
+                yield
         finally:
-            for entry in reversed(again):
-                scopes.close(entry)
             self.let_go("graph")
 
     def let_go_of_all_but_scopes(self) -> None:
@@ -169,7 +163,7 @@ class Installation:
             UnsupportedTorchError: nothing is left of what may have been in place before.
         """
         with self.lock:
-            if self._undo is not None and len(self._hooks) == len(ROLES):
+            if self.selection is not None and len(self._hooks) == len(self.selection.patch.TARGETS):
                 return
             config = modules[CONFIG]
             owners = {name: modules[name] for name in OWNERS if name in modules}
@@ -196,34 +190,33 @@ class Installation:
         return self._compared[1:]
 
     def _begin(self, selection: patches.Selection, store: ConfigStore) -> None:
-        self._undo, process.installed = ExitStack(), True
+        self._undo, process.installed = [], True
         self.selection, self.store, self.scopes = selection, store, OpenScopes(store)
         if store.has(OPTION):
             self._upstream_default = store.default()
-            self._undo.callback(store.set_default, self._upstream_default)
+            self._undo.append(partial(store.set_default, self._upstream_default))
             self.say_once(
                 f"this torch has an option of its own named {OPTION}: the package steps aside, "
                 "values go to torch's option and the gate is not touched"
             )
         else:
             store.add(process.min_sms)
-            self._undo.callback(store.remove)
+            self._undo.append(store.remove)
         self._gate = gate = Gate(
             selection.patch,
             store,
             self.scopes,
             self._keep_on_top,
             self._count_compiles,
-            self.carry,
+            self.put_in_force,
         )
-        self._undo.callback(setattr, gate, "live", False)
-        self._undo.callback(self._children.detach)
+        self._undo += [gate.close, self._children.detach]
 
     def _attach_rows(self, selection: patches.Selection, owners: dict[str, ModuleType]) -> None:
         gate, undo = self._gate, self._undo
         assert gate is not None
         assert undo is not None
-        wrappers: dict[str, Wrapper] = {"compile": gate.on_compile}
+        wrappers: dict[str, Wrapper] = {"compile": gate.on_compile, "graph": gate.on_graph}
         if not self.upstream_has_option:
             wrappers |= {"gate": gate.on_gate, "consumer": gate.on_consumer}
         for role, owner, name in selection.names:
@@ -231,7 +224,7 @@ class Installation:
                 continue
             hook = self._hooks[role] = Hook(owners[owner], name, wrappers[role])
             target = hook.attach()
-            undo.callback(hook.detach)
+            undo.append(hook.detach)
             if role == "gate":
                 self._note_foreign(target)
             elif role == "compile":
@@ -273,8 +266,14 @@ class Installation:
         self._hooks = {}
         self._gate = self.selection = self.store = self.scopes = None
         self._upstream_default = None
-        if undo is not None:
-            undo.close()
+        failed = None
+        for step in reversed(undo or ()):
+            try:
+                step()
+            except Exception as error:  # the other steps are taken all the same
+                failed = error
+        if failed is not None:
+            raise failed
 
     def after_fork(self) -> None:
         """In the child of a fork, which has only one of its parent's threads."""

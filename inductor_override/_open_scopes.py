@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Collection
-from contextvars import ContextVar
-from typing import Any
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar, Token
+from typing import Any, NamedTuple
 
 from inductor_override._names import OPTION
 from inductor_override._store import ConfigStore
@@ -44,14 +45,24 @@ class Seen:
 class Entry:
     """One time that a scope was entered. `scope_seen` is shared by all entries of the scope."""
 
-    __slots__ = ("closed", "priors", "runner", "scope_seen", "seen", "values")
+    __slots__ = ("closed", "priors", "runner", "scope_seen", "seen", "token", "values")
 
     def __init__(self, values: dict[str, Any], scope_seen: Seen) -> None:
         self.values = values
         self.priors: dict[str, Any] = {}
         self.runner = who_runs()
         self.closed = False
+        self.token: Token[_Entries] | None = None
         self.seen, self.scope_seen = Seen(), scope_seen
+
+
+class Carried(NamedTuple):
+    """What is in force for a graph, to be put in force again when its backward is compiled."""
+
+    seen: tuple[Seen, ...]
+    """Of the scopes that were open: a backward graph counts for them."""
+    values: dict[str, Any]
+    """The package's option, and the others of the scopes that were open."""
 
 
 _Entries = tuple[Entry, ...]
@@ -104,19 +115,29 @@ class OpenScopes:
                 for key in reversed(written):
                     self.store.restore(key, entry.priors[key])
                 raise
-            self._set((*self._entries(), entry))
+            entry.token = self._set((*self._entries(), entry))
 
     def close(self, entry: Entry) -> bool:
         """Take the entry's values out of force; what rules now is put in their place.
 
         Returns False when the entry was opened in another context: its values can be put back
-        only there.
+        only there, and are when that compiles again.
         """
         with self.lock:
             entry.closed = True
-            entries = self._entries()
-            if entry not in entries:
+            if entry not in self._entries():
                 return False
+            here = self._is_of_this_context(entry)
+            self.settle()
+            return here
+
+    def settle(self) -> None:
+        """Take out of force here what is closed; what rules now is put in its place.
+
+        A context may be a copy, made in a scope that has ended since.
+        """
+        with self.lock:
+            entries = self._entries()
             left: list[Entry] = []
             found: dict[str, Any] = {}
             for each in entries:
@@ -127,10 +148,35 @@ class OpenScopes:
                         each.priors[key] = found.pop(key)
                 if not each.closed:
                     left.append(each)
-            for key, prior in found.items():
-                self.store.restore(key, prior)
-            self._set(tuple(left))
-            return True
+            if len(left) < len(entries):
+                for key, prior in found.items():
+                    self.store.restore(key, prior)
+                self._set(tuple(left))
+
+    def now(self) -> Carried:
+        """What a graph that is compiled here and now is compiled with."""
+        entries = self.here()
+        keys = {OPTION: None, **{key: None for entry in entries for key in entry.values}}
+        seen = tuple(entry.scope_seen for entry in entries)
+        return Carried(seen, {key: self.store.read(key) for key in keys})
+
+    @contextmanager
+    def again(self, carried: Carried) -> Iterator[None]:
+        """Put in force here what was in force there, as far as it is not."""
+        differing = {k: v for k, v in carried.values.items() if self.store.read(k) != v}
+        have = {entry.scope_seen for entry in self.here()}
+        entries = [Entry({}, seen) for seen in carried.seen if seen not in have]
+        if differing:
+            entries.append(Entry(differing, Seen()))
+        opened: list[Entry] = []
+        try:
+            for entry in entries:
+                self.open(entry)
+                opened.append(entry)
+            yield
+        finally:
+            for entry in reversed(opened):
+                self.close(entry)
 
     def rebase(self, value: int) -> bool:
         """Let the package's option come back to `value` when the last scope ends.
@@ -147,8 +193,21 @@ class OpenScopes:
     def _entries(self) -> _Entries:
         return _in_context.get() if self.store.per_context else self._in_process
 
-    def _set(self, entries: _Entries) -> None:
+    def _set(self, entries: _Entries) -> Token[_Entries] | None:
         if self.store.per_context:
-            _in_context.set(entries)
-        else:
-            self._in_process = entries
+            return _in_context.set(entries)
+        self._in_process = entries
+        return None
+
+    @staticmethod
+    def _is_of_this_context(entry: Entry) -> bool:
+        """Whether it was opened here, and not in the context of which this one is a copy."""
+        if entry.token is None:
+            return True
+        entries = _in_context.get()
+        try:
+            _in_context.reset(entry.token)
+        except ValueError:  # so contextvars says it, and nothing else does
+            return False
+        _in_context.set(entries)
+        return True

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 from inductor_override._names import COMPILE_FX
 from inductor_override._stores import store_of
 
-Role = Literal["gate", "consumer", "compile"]
+Role = Literal["gate", "consumer", "compile", "graph"]
 Release = tuple[int, int]
 
 
@@ -71,6 +71,18 @@ def compile_target() -> Target:
         name="compile_fx",
         upstream="https://github.com/pytorch/pytorch/blob/v2.15.0/torch/_inductor/compile_fx.py",
         why="the one door that every graph goes through, cache hits too: scopes count them here",
+    )
+
+
+def graph_target() -> Target:
+    """From torch 2.6 on: before, the AOTAutograd cache does not keep backward graphs."""
+    return Target(
+        role="graph",
+        owner=COMPILE_FX,
+        name="_compile_fx_inner",
+        upstream="https://github.com/pytorch/pytorch/blob/v2.15.0/torch/_inductor/compile_fx.py",
+        why="a backward graph gets the values of its forward graph, also of one that was compiled "
+        "before the package was there: torch's cache keeps the two under one key",
     )
 
 

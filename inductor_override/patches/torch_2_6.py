@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from inductor_override._names import UTILS
-from inductor_override.patches._contract import Target, compile_target
+from inductor_override.patches._contract import Target, compile_target, graph_target
 
 FIRST = (2, 6)
 LAST = (2, 6)
@@ -28,6 +28,7 @@ TARGETS = (
         why="it asks the gate: here a foreign assignment to is_big_gpu is noticed",
     ),
     compile_target(),
+    graph_target(),
 )
 
 

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 from inductor_override._names import UTILS
-from inductor_override.patches._contract import Target, compile_target
+from inductor_override.patches._contract import Target, compile_target, graph_target
 
 FIRST = (2, 7)
 LAST = (2, 15)
@@ -29,6 +29,7 @@ TARGETS = (
         why="it asks the gate: here a foreign assignment to is_big_gpu is noticed",
     ),
     compile_target(),
+    graph_target(),
 )
 
 

@@ -1,0 +1,91 @@
+"""A backward graph is compiled with the values that its forward graph had.
+
+AOTAutograd may compile it much later: after the scope, after `disable`, in another scope, and on
+CUDA in autograd's own threads, where from torch 2.12 on the config has none of the caller's values.
+Its cache keeps the two together, under a key that has the forward graph's values only.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from inductor_override._names import OPTION, TORCH_DECIDES
+from inductor_override._open_scopes import Carried
+
+STOCK = Carried((), {OPTION: TORCH_DECIDES})
+"""For a backward graph whose forward graph was compiled when nothing of ours was there."""
+
+_forwards: WeakKeyDictionary[Any, Carried] = WeakKeyDictionary()
+"""The values of forward graphs, by torch's `TracingContext`, which their backward graphs share."""
+
+PutInForce = Callable[[Carried], AbstractContextManager[None]]
+
+
+class _Here(threading.local):
+    settled = False
+    """Whether the values of the graph that is compiled in this thread are what they have to be."""
+
+
+_here = _Here()
+
+
+def hand_on(
+    compile_fx: Any,
+    args: Any,
+    kwargs: Any,
+    carried: Carried,
+    put_in_force: PutInForce,
+    compiling: Callable[[], bool],
+) -> tuple[Any, Any]:
+    """Arguments for `compile_fx` whose `inner_compile` compiles with these values, at any time.
+
+    While that call of `compile_fx` runs they are in force, and torch may have patched some of them
+    for a reason: then nothing is done.
+    """
+    inner = args[2] if len(args) > 2 else kwargs.get("inner_compile")
+    if inner is None:
+        inner = inspect.signature(compile_fx).parameters["inner_compile"].default
+
+    @functools.wraps(inner)
+    def with_its_values(*inner_args: Any, **inner_kwargs: Any) -> Any:
+        # Settled: a layer of options within this one, whose values are newer, was here first.
+        there = nullcontext() if _here.settled or compiling() else put_in_force(carried)
+        return _compile(there, inner, inner_args, inner_kwargs)
+
+    if len(args) > 2:
+        return (*args[:2], with_its_values, *args[3:]), kwargs
+    return args, {**kwargs, "inner_compile": with_its_values}
+
+
+def compile_graph(
+    compile_it: Any, args: Any, kwargs: Any, now: Callable[[], Carried], put_in_force: PutInForce
+) -> Any:
+    """Compile a graph, and where `hand_on` did not see its forward graph, still with its values.
+
+    Either `compile_fx` had been imported by name before our hook was on it, or there was no hook.
+    """
+    from torch._guards import TracingContext
+
+    context = TracingContext.try_get()
+    if _here.settled or context is None:
+        return compile_it(*args, **kwargs)
+    if not kwargs.get("is_backward"):
+        _forwards[context] = now()
+        return compile_it(*args, **kwargs)
+    there = put_in_force(_forwards.get(context, STOCK))
+    return _compile(there, compile_it, args, kwargs)
+
+
+def _compile(there: AbstractContextManager[None], compile_it: Any, args: Any, kwargs: Any) -> Any:
+    before, _here.settled = _here.settled, True
+    try:
+        with there:
+            return compile_it(*args, **kwargs)
+    finally:
+        _here.settled = before
