@@ -106,9 +106,9 @@ def options(mode: str | None = None, *, min_sms: int = 0, **inductor_config: Any
     installation.hold_once("options")
     if not _autotunes(chosen):
         installation.say_once(
-            f"options(mode={mode!r}, min_sms={value}): max-autotune is on neither in them nor in "
-            "the config, so nothing will ask the gate. Use mode='max-autotune', or add "
-            "max_autotune_gemm=True"
+            f"options(mode={mode!r}, min_sms={value}) does not switch max-autotune on, and the "
+            "config has it off: unless you add it to the dict, nothing asks the gate. Use "
+            "options(mode='max-autotune'), or add max_autotune_gemm=True"
         )
     return {**chosen, OPTION: value}
 

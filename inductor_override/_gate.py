@@ -103,7 +103,26 @@ class Gate:
         """Around `_compile_fx_inner`, which compiles each graph, forward or backward."""
         if not self.live:
             return wrapped(*args, **kwargs)
-        return _carry.compile_graph(wrapped, args, kwargs, self.scopes.now, self.put_in_force)
+        # Not in `compile_fx`: a backward graph that is compiled late, or a `compile_fx` that was
+        # imported by name before our hook was on it.
+        door = not self._compiling_here()
+        seen_here: Collection[Seen] = ()
+        if door:
+            self.compiling(+1)
+        try:
+            if door and not kwargs.get("is_backward"):
+                self.keep_on_top()
+                self.scopes.settle()
+                seen_here = self.scopes.seen_here()
+                self._note_autotuning(seen_here)
+            now = self.scopes.now
+            result = _carry.compile_graph(wrapped, args, kwargs, now, self.put_in_force)
+            for seen in seen_here:
+                seen.graphs += 1
+            return result
+        finally:
+            if door:
+                self.compiling(-1)
 
     def _decide(self, wrapped: Any, args: Any, kwargs: Any) -> bool:
         min_sms = self.store.min_sms()

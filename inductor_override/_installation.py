@@ -135,11 +135,15 @@ class Installation:
                 return
             if value == TORCH_DECIDES and self._upstream_default is not None:
                 value = self._upstream_default
+            self.scopes.settle()
             if not self.scopes.here():
                 self.store.unset_if_default()
+            if not self.store.default_is_value:
+                self.store.set_default(value)
+                return
             ruling = self.store.read(OPTION)
             self.store.set_default(value)
-            if self.store.default_is_value and self.scopes.rebase(value):
+            if self.scopes.rebase(value):
                 self.store.write(OPTION, ruling)
 
     def install_for_environment(self, modules: dict[str, ModuleType]) -> None:
@@ -200,8 +204,8 @@ class Installation:
                 "values go to torch's option and the gate is not touched"
             )
         else:
+            self._undo.append(store.remove)  # first: an interrupt may come in the middle of `add`
             store.add(process.min_sms)
-            self._undo.append(store.remove)
         self._gate = gate = Gate(
             selection.patch,
             store,
@@ -211,6 +215,13 @@ class Installation:
             self.put_in_force,
         )
         self._undo += [gate.close, self._children.detach]
+        if _precompiles():
+            self.say_once(
+                "torch._dynamo.config.caching_precompile is on: that cache keeps functions by "
+                "their source, without Inductor's options: what was compiled without the override "
+                "is served with it, and the other way round. Switch it off, or use another "
+                "TORCHINDUCTOR_CACHE_DIR for each"
+            )
 
     def _attach_rows(self, selection: patches.Selection, owners: dict[str, ModuleType]) -> None:
         gate, undo = self._gate, self._undo
@@ -270,7 +281,7 @@ class Installation:
         for step in reversed(undo or ()):
             try:
                 step()
-            except Exception as error:  # the other steps are taken all the same
+            except BaseException as error:  # the other steps are taken all the same
                 failed = error
         if failed is not None:
             raise failed
@@ -286,6 +297,13 @@ class Installation:
         if sentence not in self._said:
             self._said.add(sentence)
             log.warning("%s", sentence)
+
+
+def _precompiles() -> bool:
+    """Whether Dynamo keeps compiled functions on disk (from torch 2.8 on, off by default)."""
+    dynamo = sys.modules.get("torch._dynamo.config")
+    options = vars(dynamo).get("_config", ()) if dynamo is not None else ()
+    return "caching_precompile" in options and bool(getattr(dynamo, "caching_precompile", False))
 
 
 installation = Installation()

@@ -209,5 +209,7 @@ class OpenScopes:
             _in_context.reset(entry.token)
         except ValueError:  # so contextvars says it, and nothing else does
             return False
+        except RuntimeError:  # used already, by a `close` that was interrupted
+            return True
         _in_context.set(entries)
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -29,6 +30,8 @@ def check_min_sms(value: object) -> int:
         TypeError: `value` is not an int, or is a bool.
         ValueError: `value` is negative.
     """
+    if inspect.isroutine(value):
+        raise TypeError("override takes min_sms, not a function: write @override() above it")
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"min_sms must be {_ALLOWED}; got {value!r} ({type(value).__name__})")
     if value < 0:
@@ -57,11 +60,21 @@ def check_inductor_options(given: Mapping[str, Any], config: Any) -> dict[str, A
     for name, value in options.items():
         if name not in known:
             raise ValueError(
-                f"torch._inductor.config has no option {name!r}"
-                f"{did_you_mean(name, {*known, 'min_sms'})}"
+                f"torch._inductor.config has no option {name!r}{_instead(name, known)}"
             )
         _check_kind(name, value, getattr(config, name))
     return options
+
+
+def _instead(name: str, known: set[str]) -> str:
+    """What to write instead of an option that there is not."""
+    if name == "mode":
+        return ": give the mode to torch.compile, or to options(mode=...)"
+    if name == "isolate":
+        return ": isolate=True is for override(...) alone"
+    if inside := sorted(other for other in known if other.startswith(f"{name}.")):
+        return f": it is a group; write **{{{inside[0]!r}: ...}}"
+    return did_you_mean(name, {*known, "min_sms"})
 
 
 def _check_kind(name: str, value: object, now: object) -> None:
@@ -72,8 +85,9 @@ def _check_kind(name: str, value: object, now: object) -> None:
     """
     kinds: tuple[type, ...] = (str,) if isinstance(now, str) else (int, float)
     if value is not None and isinstance(now, (str, int, float)) and not isinstance(value, kinds):
+        such_as = "True or False" if isinstance(now, bool) else f"such as {now!r}"
         raise TypeError(
-            f"torch._inductor.config.{name} is {type(now).__name__}, such as {now!r}; "
+            f"torch._inductor.config.{name} is {type(now).__name__}, {such_as}; "
             f"got {value!r} ({type(value).__name__})"
         )
 

@@ -37,6 +37,20 @@ class Scope:
         self._seen = Seen()
         self._decorates: CodeType | None = None
         self._warned: dict[Any, Any] = {}
+        self._used = False
+
+    def __reduce__(self) -> Any:
+        """A copy, and one in another process, is a scope of its own that has not been entered."""
+        return functools.partial(Scope, isolate=self._isolate), (self._values,)
+
+    def __del__(self) -> None:
+        """Warn about `override(...)` on a line of its own."""
+        if not getattr(self, "_used", True) and not sys.is_finalizing():
+            self._warn(
+                NoEffectWarning,
+                f"{self!r} was not entered, so it had no effect. Write `with override(...):` "
+                "around the first call of the compiled function, or enable(...) for the process",
+            )
 
     @property
     def consulted(self) -> int:
@@ -57,19 +71,25 @@ class Scope:
         return f"override(min_sms={min_sms}{', isolate=True' if self._isolate else ''}{extra})"
 
     def __enter__(self) -> Scope:
+        self._used = True
         entry = Entry(self._values, self._seen)
-        scopes = None
-        if not switched_off():
-            if self._isolate:
-                _reset_dynamo()
-            scopes = installation.hold("scope")
+        if switched_off():
+            with self._lock:
+                self._open.append((entry, None))
+            return self
+        if self._isolate:
+            _reset_dynamo()
+        scopes = installation.hold("scope")
+        try:
+            scopes.open(entry)
+            with self._lock:
+                self._open.append((entry, scopes))
+        except BaseException:
             try:
-                scopes.open(entry)
-            except BaseException:
+                scopes.close(entry)
+            finally:
                 installation.let_go("scope")
-                raise
-        with self._lock:
-            self._open.append((entry, scopes))
+            raise
         return self
 
     def __exit__(
@@ -81,10 +101,15 @@ class Scope:
         entry, scopes = self._take()
         if scopes is None:  # switched off when it was entered
             return
-        here = scopes.close(entry)
-        installation.let_go("scope")
-        if self._isolate:
-            _reset_dynamo()
+        try:
+            here = scopes.close(entry)
+        except BaseException:
+            scopes.close(entry)  # an interrupt: what it stopped is done all the same
+            raise
+        finally:
+            installation.let_go("scope")
+            if self._isolate:
+                _reset_dynamo()
         if not here:
             self._warn(
                 RuntimeWarning,
@@ -101,6 +126,9 @@ class Scope:
         Raises:
             TypeError: anything else: a class, a module, a generator function.
         """
+        self._used = True
+        if isinstance(function, (staticmethod, classmethod)):
+            return cast(F, type(function)(self(function.__func__)))
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise TypeError(
                 f"{function.__qualname__} is a generator: the scope would be open in its caller "
@@ -112,6 +140,7 @@ class Scope:
                 "model use torch.compile(model, options=inductor_override.options(...))"
             )
         scope = Scope(self._values, isolate=self._isolate)
+        scope._used = True
         scope._decorates = getattr(inspect.unwrap(function), "__code__", None)
 
         if inspect.iscoroutinefunction(function):
@@ -159,9 +188,10 @@ class Scope:
         )
         self._warn(
             NoEffectWarning,
-            f"{self!r} ended and no graph was compiled in it, so it had no effect. A function that "
-            "is compiled already keeps its code: let it compile for the first time in the scope, "
-            f"or use override(..., isolate=True).{per_thread}",
+            f"{self!r} ended and no graph was compiled in it, so it had no effect. torch.compile "
+            "compiles at the first call of its function, not before, and what is compiled already "
+            "keeps its code: make the first call in the scope, or use override(..., "
+            f"isolate=True).{per_thread}",
         )
 
     def _warn(self, category: type[Warning], message: str) -> None:

@@ -81,6 +81,8 @@ def status() -> Status:
         serving = patches.serving(patches.release_of(torch) or (0, 0)) if torch else None
         patch = selection.patch if selection else serving
         live = installation.on_top()
+        if installation.scopes is not None:
+            installation.scopes.settle()
         return Status(
             torch=torch,
             known=patches.known_range(),

@@ -11,8 +11,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Container
-from types import CodeType, FrameType, ModuleType
-from typing import Any, ClassVar
+from types import CodeType, FrameType, FunctionType, ModuleType
+from typing import Any, ClassVar, cast
 
 LONGEST = 1.0
 """Seconds. torch reads the whole config in a thousandth of that."""
@@ -45,18 +45,23 @@ class WholeReads:
         self._own: dict[str, Any] = {}
         """What someone else had put on the module itself."""
 
-    def _guard(self, config: ModuleType, name: str, read: Callable[..., Any]) -> Callable[..., Any]:
+    def _guard(self, config: ModuleType, name: str, read: Callable[..., Any]) -> FunctionType:
         def guarded(*args: Any, **kwargs: Any) -> Any:
             with self._lock:
                 if name in self._own:
                     return self._own[name](*args, **kwargs)
                 return read(config, *args, **kwargs)
 
-        return guarded
+        return cast(FunctionType, guarded)
 
     def guard(self) -> None:
         held = self._held
-        self._own = {name: held[name] for name in self._guards if name in held}
+        self._own = {
+            name: held[name]
+            for name, guard in self._guards.items()
+            # Not one of ours, which an interrupt has left.
+            if name in held and getattr(held[name], "__code__", None) is not guard.__code__
+        }
         held.update(self._guards)
 
     def unguard(self) -> None:

@@ -223,3 +223,20 @@ def test_a_lock_does_not_hold_up_a_compile_elsewhere(step):
         stop.set()
         thread.join(60)
     assert failures == []
+
+
+@pytest.mark.filterwarnings("ignore::inductor_override.NoEffectWarning")
+def test_a_cache_that_does_not_know_options_is_named(caplog):
+    """Dynamo's own keeps whole functions; no scope counts what comes from it."""
+    import torch._dynamo.config as dynamo_config
+
+    if "caching_precompile" not in dynamo_config._config:
+        pytest.skip("caching_precompile came with torch 2.8")
+    with dynamo_config.patch(caching_precompile=True):
+        with io.override(min_sms=0):
+            pass
+    with io.override(min_sms=0):
+        pass
+    said = [record.getMessage() for record in caplog.records if "precompile" in record.getMessage()]
+    assert len(said) == 1
+    assert "TORCHINDUCTOR_CACHE_DIR" in said[0]

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch._inductor.compile_fx
 import torch._inductor.config as config
+from conftest import RELEASE
 
 import inductor_override as io
 from inductor_override._installation import installation
 
 OPTION = "max_autotune_gemm_min_sms"
+COMPILE_FX = torch._inductor.compile_fx.compile_fx  # torch's own: no hook is on it yet
 
 
 def forward(**how):
@@ -58,8 +61,43 @@ def late_backwards():
         scope.__enter__()
         return out, 7, scope
 
+    def enabled_and_disabled():
+        io.enable(min_sms=7)
+        out = forward()
+        io.disable()
+        return out, 7
+
+    def enabled_with_another_value_since():
+        io.enable(min_sms=7)
+        out = forward()
+        io.enable(min_sms=9)
+        return out, 7
+
+    def enabled_in_a_scope_since():
+        io.enable(min_sms=7)
+        scope = io.override(min_sms=3)
+        out = forward()
+        scope.__enter__()
+        return out, 7, scope
+
+    def torch_decided_in_a_scope_since():
+        io.enable()
+        scope = io.override(min_sms=3)
+        out = forward()
+        scope.__enter__()
+        return out, -1, scope
+
+    def torchs_patch_in_a_scope():
+        with io.override(min_sms=3), config.patch({OPTION: 7}):
+            return forward(), 7
+
     return [
         after_the_scope,
+        enabled_and_disabled,
+        enabled_with_another_value_since,
+        enabled_in_a_scope_since,
+        torch_decided_in_a_scope_since,
+        torchs_patch_in_a_scope,
         options_taken_back,
         options_in_a_scope_taken_back,
         the_scope_is_open,
@@ -111,3 +149,56 @@ def test_a_recompile_after_disable_says_which_option_is_gone(lowered):
     io.enable()
     compiled(torch.randn(6, 6))
     assert lowered == [7, 7]
+
+
+@pytest.mark.filterwarnings("ignore::inductor_override.NoEffectWarning")
+@pytest.mark.skipif(RELEASE < (2, 6), reason="the AOTAutograd cache came with torch 2.6")
+@pytest.mark.parametrize("where", ["here", "in another thread"])
+def test_a_backward_graph_of_a_stock_forward_graph_is_torchs(lowered, where, in_thread):
+    """torch's cache would serve it to stock compiles for ever."""
+    out = forward()
+    with io.override(min_sms=3):
+        if where == "here":
+            backward(out)
+        else:
+            in_thread(lambda: backward(out))
+    assert lowered[0] is None
+    assert set(lowered[1:]) <= {None, -1}
+
+
+@pytest.mark.skipif(RELEASE < (2, 6), reason="the hook is there from torch 2.6 on")
+@pytest.mark.parametrize("where", ["here", "in another thread"])
+def test_compile_fx_imported_by_name_before_the_hook(lowered, where, in_thread):
+    def function(x, w):
+        return x @ w
+
+    torch._dynamo.reset()
+    x, w = torch.randn(4, 4), torch.randn(4, 4, requires_grad=True)
+    with io.override(min_sms=7) as scope:
+        out = torch.compile(function, backend=COMPILE_FX)(x, w)
+        assert scope.graphs_compiled == 1
+        if where == "here":
+            backward(out)
+        else:
+            in_thread(lambda: backward(out))
+    assert set(lowered) == {7}
+
+
+def test_what_torch_patches_in_compile_fx_is_not_undone(monkeypatch, lowered):
+    """It switches CUDA graphs off for the C++ wrapper, for one; a scope may have them on."""
+    name, seen = "triton.cudagraphs", []
+    inner = torch._inductor.compile_fx.compile_fx_inner
+
+    def observed(*args, **kwargs):
+        seen.append(config.triton.cudagraphs)
+        return inner(*args, **kwargs)
+
+    def backend(model, inputs):
+        wanted = {"inner_compile": observed}
+        with config.patch({name: True}):  # as compile_fx itself does around what it calls
+            return torch._inductor.compile_fx.compile_fx(model, inputs, **wanted)
+
+    torch._dynamo.reset()
+    with io.override(min_sms=7, **{name: False}):
+        torch.compile(lambda x: x @ x, backend=backend)(torch.randn(4, 4))
+    assert seen == [True]

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from inductor_override._names import ENV_OPTION
+
 RUN = [sys.executable, "-m", "inductor_override", "run"]
 OPTION = "max_autotune_gemm_min_sms"
 STARTUP = Path(__file__).parent.parent / "inductor_override" / "startup" / "sitecustomize.py"
@@ -100,6 +102,23 @@ dist.destroy_process_group()
     assert json.loads([x for x in done.stdout.splitlines() if x.startswith("[")][-1]) == [2, 56]
 
 
+def test_nothing_else_in_the_environment_changes():
+    """torch, imported to check --set, sets TORCHINDUCTOR_CACHE_DIR in its own process."""
+    show = "import json, os; print(json.dumps(dict(os.environ)))"
+    clean = {k: v for k, v in os.environ.items() if k != "TORCHINDUCTOR_CACHE_DIR"}
+    done = subprocess.run(
+        [*RUN, "--set", "epilogue_fusion=False", "--", sys.executable, "-c", show],
+        env=clean,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    now = json.loads(done.stdout)
+    ours = {ENV_OPTION, "INDUCTOR_OVERRIDE_SETTINGS", "PYTHONPATH"}
+    changed = {k for k in {*now, *clean} if now.get(k) != clean.get(k)}
+    assert changed - {"LC_CTYPE", "_"} <= ours
+
+
 def test_the_exit_status_is_the_commands():
     assert run("--", sys.executable, "-c", "raise SystemExit(7)").returncode == 7
 
@@ -126,9 +145,10 @@ def test_a_signal_reaches_the_command():
         (
             ["--set", "epilogue_fusion=yes", "--", "true"],
             2,
-            "--set: torch._inductor.config.epilogue_fusion is bool, such as ",
+            "--set: torch._inductor.config.epilogue_fusion is bool, True or False",
         ),
-        (["--set", OPTION + "=3", "--", "true"], 2, "min_sms"),
+        (["--set", OPTION + "=3", "--", "true"], 2, "the threshold is --min-sms N"),
+        (["--set", "min_sms=3", "--", "true"], 2, "the threshold is --min-sms N"),
         (["--", "./README.md"], 126, "not executable: ./README.md"),
         (["--", "no-such-command"], 127, "command not found: no-such-command"),
     ],

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import pickle
 import warnings
 from contextlib import ExitStack
 
@@ -58,10 +60,33 @@ def test_an_unknown_option_names_the_nearest(entry, no_trace):
     assert no_trace.differences() == []
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"mode": "max-autotune"}, "give the mode to torch.compile"),
+        ({"triton": {"cudagraphs": False}}, r"it is a group; write \*\*{'triton\."),
+        ({"epilogue_fussion": True}, "did you mean 'epilogue_fusion'"),
+    ],
+)
+def test_an_unknown_option_says_what_to_write(given, said, no_trace):
+    with pytest.raises(ValueError, match=said):
+        io.override(**given)
+    assert no_trace.differences() == []
+
+
+def test_override_without_parentheses_says_what_to_write():
+    with pytest.raises(TypeError, match=r"write @override\(\)"):
+
+        @io.override
+        def function():
+            pass
+
+
+@quiet
 @pytest.mark.parametrize("entry", [io.override, io.options])
 def test_a_value_of_another_kind_is_refused(entry, no_trace):
     """A text is true, so torch would take "no" for yes."""
-    with pytest.raises(TypeError, match=r"epilogue_fusion is bool, such as .*; got 'no'"):
+    with pytest.raises(TypeError, match=r"epilogue_fusion is bool, True or False; got 'no'"):
         entry(epilogue_fusion="no")
     with pytest.raises(TypeError, match="compile_threads is int"):
         entry(compile_threads="4")
@@ -131,6 +156,44 @@ def test_a_decorated_method_and_a_recursive_function(ask):
     assert ask() is False
 
 
+@quiet
+def test_a_static_and_a_class_method_are_decorated_above_and_below(ask):
+    class Thing:
+        @io.override(min_sms=0)
+        @staticmethod
+        def static_below(x: int) -> tuple[int, bool]:
+            return x, ask()
+
+        @staticmethod
+        @io.override(min_sms=0)
+        def static_above(x: int) -> tuple[int, bool]:
+            return x, ask()
+
+        @io.override(min_sms=0)
+        @classmethod
+        def of_class(cls, x: int) -> tuple[type, int, bool]:
+            return cls, x, ask()
+
+    for owner in (Thing, Thing()):
+        assert owner.static_below(1) == owner.static_above(1) == (1, True)
+        assert owner.of_class(1) == (Thing, 1, True)
+    assert ask() is False
+
+
+@quiet
+def test_a_copy_is_a_scope_of_its_own(ask):
+    scope = io.override(min_sms=0, isolate=True, max_autotune=True)
+    for again in (copy.deepcopy(scope), pickle.loads(pickle.dumps(scope))):
+        assert repr(again) == repr(scope)
+        with again:
+            assert ask() is True
+    with scope:
+        with copy.copy(scope):
+            assert ask() is True
+        assert ask() is True
+    assert ask() is False
+
+
 def test_what_cannot_be_decorated_says_what_to_do():
     def generator():
         yield 1
@@ -157,6 +220,13 @@ def test_a_graph_that_is_compiled_is_counted_and_nothing_is_said(compiled):
             assert scope.graphs_compiled == 1
             compiled(options={"max_autotune": True})
         assert scope.graphs_compiled == 2
+
+
+def test_a_scope_that_was_never_entered_warns_at_the_users_line():
+    with pytest.warns(NoEffectWarning, match="was not entered") as caught:
+        io.override(min_sms=0)
+    assert [w.filename for w in caught] == [__file__]
+    assert "with override(...):" in str(caught[0].message)
 
 
 def test_nothing_compiled_warns_at_the_users_line():
@@ -274,6 +344,7 @@ def test_isolate_compiles_again_inside_and_again_outside():
     assert outer.graphs_compiled == 1
 
 
+@quiet
 def test_repr_reads_like_the_call():
     scope = io.override(min_sms=3, isolate=True, max_autotune=True)
     assert repr(scope) == "override(min_sms=3, isolate=True, max_autotune=True)"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
+import operator
 import sys
 import threading
 
@@ -13,6 +15,7 @@ import torch._inductor.config as config
 from conftest import RELEASE, Snapshot
 from torch._inductor.graph import GraphLowering
 
+import inductor_override as inductor_override_package
 import inductor_override as io
 from inductor_override import patches
 from inductor_override._installation import installation
@@ -219,6 +222,85 @@ def test_a_task_that_outlives_the_scope_it_was_started_in(no_trace):
         return await task
 
     assert asyncio.run(main()) == [5, before]
+    assert no_trace.differences() == []
+
+
+def compile_one() -> None:
+    torch._dynamo.reset()
+    torch.compile(lambda x: x @ x)(torch.randn(4, 4))
+
+
+def test_a_context_copied_in_a_scope_that_has_ended(lowered):
+    """Where something else keeps the option there: `enable`, or another scope."""
+    io.enable(min_sms=5)
+    with io.override(min_sms=7, **{EXTRA: not getattr(config, EXTRA)}):
+        copied = contextvars.copy_context()
+    copied.run(compile_one)
+    assert copied.run(getattr, config, EXTRA) == getattr(config, EXTRA)
+    with io.override(min_sms=3):
+        with io.override(min_sms=7):
+            copied = contextvars.copy_context()
+        assert copied.run(io.status).min_sms == 3
+        copied.run(compile_one)
+    assert lowered == [5, 3]
+
+
+@pytest.mark.skipif(RELEASE < (2, 12), reason="until 2.11 there is one context")
+def test_leaving_a_scope_in_a_copied_context_is_said(lowered):
+    before = getattr(config, EXTRA)
+    io.enable(min_sms=5)
+    scope = io.override(min_sms=7, **{EXTRA: not before})
+    scope.__enter__()
+    with pytest.warns(RuntimeWarning, match="Leave a scope where it was entered"):
+        contextvars.copy_context().run(scope.__exit__, None, None, None)
+    compile_one()
+    assert (lowered, getattr(config, EXTRA)) == ([5], before)
+
+
+class Interrupted(BaseException):
+    """As a KeyboardInterrupt."""
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        ("_open_scopes.OpenScopes", "__init__"),
+        ("_hooks.Hook", "attach"),
+        ("_gate.Gate", "__init__"),
+        ("_gate.Gate", "close"),
+        ("_hooks.Hook", "detach"),
+        ("_open_scopes.OpenScopes", "open"),
+        ("_open_scopes.OpenScopes", "_set"),
+        ("_open_scopes.OpenScopes", "settle"),
+        ("_open_scopes.OpenScopes", "close"),
+        ("_store_reads.WholeReads", "guard"),
+        ("_store_reads.WholeReads", "unguard"),
+    ],
+    ids=lambda where: ".".join(where),
+)
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_an_interrupt_within_a_step(where, after, monkeypatch, ask, no_trace):
+    """Whatever step Ctrl-C comes in: `disable` makes it stock, and the next scope works."""
+    owner = operator.attrgetter(where[0])(inductor_override_package)
+    step, calls = getattr(owner, where[1]), []
+
+    def interrupted(*args: object, **kwargs: object) -> object:
+        calls.append(where)
+        if len(calls) > 1:
+            return step(*args, **kwargs)
+        if after:
+            step(*args, **kwargs)
+        raise Interrupted
+
+    monkeypatch.setattr(owner, where[1], interrupted)
+    with contextlib.suppress(Interrupted), io.override(min_sms=0):
+        pass
+    monkeypatch.undo()
+    assert calls
+    io.disable()
+    with io.override(min_sms=0):
+        assert ask() is True
+    assert ask() is False
     assert no_trace.differences() == []
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 import inductor_override
-from inductor_override._names import ENV_DISABLE, ENV_OPTION, ENV_SETTINGS
+from inductor_override._names import ENV_DISABLE, ENV_OPTION, ENV_SETTINGS, OPTION
 from inductor_override._option import switched_off
 from inductor_override.cli import parameters
 from inductor_override.cli.errors import CannotError
@@ -58,6 +58,7 @@ def run(min_sms: int, settings: tuple[str, ...], command: tuple[str, ...]) -> No
         inductor-override run -- python train.py
         inductor-override run --min-sms 28 -- torchrun --nproc-per-node 2 train.py
     """
+    environment = dict(os.environ)  # before torch is imported: it sets variables of its own
     chosen = _settings(settings)
     program = shutil.which(command[0])
     if program is None and os.path.dirname(command[0]) and os.path.exists(command[0]):
@@ -65,12 +66,9 @@ def run(min_sms: int, settings: tuple[str, ...], command: tuple[str, ...]) -> No
     if program is None:
         raise NotFoundError(f"command not found: {command[0]}")
     startup = str(Path(inductor_override.__file__).parent / "startup")
-    path = os.environ.get("PYTHONPATH")
-    environment = {
-        **os.environ,
-        ENV_OPTION: str(min_sms),
-        "PYTHONPATH": os.pathsep.join([startup, path] if path else [startup]),
-    }
+    path = environment.get("PYTHONPATH")
+    environment[ENV_OPTION] = str(min_sms)
+    environment["PYTHONPATH"] = os.pathsep.join([startup, path] if path else [startup])
     if chosen:
         environment[ENV_SETTINGS] = json.dumps(chosen)
     if switched_off():
@@ -91,12 +89,17 @@ def _settings(given: tuple[str, ...]) -> dict[str, Any]:
         name, equals, text = setting.partition("=")
         if not equals or not name:
             raise CannotError(f"--set {setting!r} is not valid; allowed: OPTION=VALUE")
+        if name.replace("-", "_") in ("min_sms", OPTION):
+            raise CannotError(f"--set {setting!r} is not valid: the threshold is --min-sms N")
         try:
             chosen[name] = ast.literal_eval(text)
         except (ValueError, SyntaxError):
             chosen[name] = text
     if chosen:
-        import torch._inductor.config as config
+        try:
+            import torch._inductor.config as config
+        except ImportError as error:
+            raise CannotError(f"--set: torch cannot be imported to check it: {error}") from None
 
         from inductor_override._option import check_inductor_options
 
