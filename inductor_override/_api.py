@@ -65,7 +65,7 @@ def enable(min_sms: int | None = None) -> None:
     if switched_off():
         log.info("enable() does nothing: INDUCTOR_OVERRIDE_DISABLE=1")
         return
-    installation.hold_once("enable")
+    installation.hold("enable")
     if value is not None or not installation.holders["environment"]:
         installation.set_base(TORCH_DECIDES if value is None else value)
     _say_if_shadowed(value)
@@ -103,7 +103,7 @@ def options(mode: str | None = None, *, min_sms: int = 0, **inductor_config: Any
     if switched_off():
         log.info("options() leaves %s out: INDUCTOR_OVERRIDE_DISABLE=1", OPTION)
         return chosen
-    installation.hold_once("options")
+    installation.hold("options")
     if not _autotunes(chosen):
         installation.say_once(
             f"options(mode={mode!r}, min_sms={value}) does not switch max-autotune on, and the "

@@ -70,5 +70,5 @@ def add_option() -> None:
     """Runs in the child. The parent sends its value with each graph, so there is none here."""
     from inductor_override._installation import installation
 
-    installation.hold_once("enable")
+    installation.hold("enable")
     installation.set_base(TORCH_DECIDES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from inductor_override import _carry, _trace
@@ -25,7 +26,7 @@ class Gate:
     Args:
         keep_on_top: called before the gate may be asked; puts our hook back on top of a foreign
             assignment.
-        compiling: called with +1 when a compile starts in any thread and with -1 when it ends.
+        compiling: around each compile, in any thread.
         put_in_force: puts the option, with the values that it is given, in force for one graph.
     """
 
@@ -35,7 +36,7 @@ class Gate:
         store: ConfigStore,
         scopes: OpenScopes,
         keep_on_top: Callable[[], None],
-        compiling: Callable[[int], None],
+        compiling: Callable[[], AbstractContextManager[None]],
         put_in_force: _carry.PutInForce,
     ) -> None:
         self.patch, self.store, self.scopes = patch, store, scopes
@@ -74,17 +75,16 @@ class Gate:
         seen_here = self.scopes.seen_here()
         self._note_autotuning(seen_here)
         depth = self._depth.value
-        self._depth.value = self._depth.deepest = depth + 1
-        if depth == 0:
-            self.compiling(+1)
         try:
+            self._depth.value = self._depth.deepest = depth + 1
             options = args[3] if len(args) > 3 else kwargs.get("config_patches")
             if not options:  # else in the next layer: torch's patch has to be the inner of the two
                 now = self.scopes.now()
                 args, kwargs = _carry.hand_on(
                     wrapped, args, kwargs, now, self.put_in_force, self._compiling_here
                 )
-            result = wrapped(*args, **kwargs)
+            with nullcontext() if depth else self.compiling():
+                result = wrapped(*args, **kwargs)
             if self._depth.deepest == depth + 1:  # where all layers of options are in force
                 self._trace()
             if depth == 0:
@@ -93,8 +93,6 @@ class Gate:
             return result
         finally:
             self._depth.value = depth
-            if depth == 0:
-                self.compiling(-1)
 
     def _compiling_here(self) -> bool:
         return self._depth.value > 0
@@ -103,26 +101,22 @@ class Gate:
         """Around `_compile_fx_inner`, which compiles each graph, forward or backward."""
         if not self.live:
             return wrapped(*args, **kwargs)
-        # Not in `compile_fx`: a backward graph that is compiled late, or a `compile_fx` that was
-        # imported by name before our hook was on it.
-        door = not self._compiling_here()
+        now = self.scopes.now
+        if self._compiling_here():
+            return _carry.compile_graph(wrapped, args, kwargs, now, self.put_in_force)
+        # A backward graph that is compiled late, or a `compile_fx` that was imported by name before
+        # our hook was on it.
         seen_here: Collection[Seen] = ()
-        if door:
-            self.compiling(+1)
-        try:
-            if door and not kwargs.get("is_backward"):
-                self.keep_on_top()
-                self.scopes.settle()
-                seen_here = self.scopes.seen_here()
-                self._note_autotuning(seen_here)
-            now = self.scopes.now
+        if not kwargs.get("is_backward"):
+            self.keep_on_top()
+            self.scopes.settle()
+            seen_here = self.scopes.seen_here()
+            self._note_autotuning(seen_here)
+        with self.compiling():
             result = _carry.compile_graph(wrapped, args, kwargs, now, self.put_in_force)
-            for seen in seen_here:
-                seen.graphs += 1
-            return result
-        finally:
-            if door:
-                self.compiling(-1)
+        for seen in seen_here:
+            seen.graphs += 1
+        return result
 
     def _decide(self, wrapped: Any, args: Any, kwargs: Any) -> bool:
         min_sms = self.store.min_sms()

@@ -8,12 +8,12 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from types import ModuleType
 from typing import Literal
 
-from inductor_override import patches
+from inductor_override import _precompile, patches
 from inductor_override._children import ChildHook
 from inductor_override._gate import Gate
 from inductor_override._hooks import Hook, Wrapper, describe
@@ -46,7 +46,7 @@ class Installation:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self.holders: Counter[Holder] = Counter()
+        self._held: set[tuple[Holder, object]] = set()
         self.foreign: list[str] = []
         """Who else has assigned to the gate, as far as it was noticed."""
         self.selection: patches.Selection | None = None
@@ -54,10 +54,10 @@ class Installation:
         self.scopes: OpenScopes | None = None
         self._upstream_default: int | None = None
         self._undo: list[Callable[[], object]] | None = None
+        self._undoing = False
         self._hooks: dict[str, Hook] = {}
         self._gate: Gate | None = None
         self._children = ChildHook()
-        self._compiling = 0
         self._imported: dict[str, ModuleType] | None = None
         self._said: set[str] = set()
         self._compared: tuple[tuple[object, ...], patches.Selection, ConfigStore] | None = None
@@ -65,6 +65,11 @@ class Installation:
     @property
     def installed(self) -> bool:
         return process.installed
+
+    @property
+    def holders(self) -> Counter[Holder]:
+        """Who needs it, and how often."""
+        return Counter(holder for holder, _ in self._held)
 
     @property
     def upstream_has_option(self) -> bool:
@@ -78,8 +83,10 @@ class Installation:
     def foreign_on_top(self) -> bool:
         return "gate" in self._hooks and not self._hooks["gate"].is_outermost()
 
-    def hold(self, holder: Holder) -> OpenScopes:
-        """Install if need be, and stay installed until `let_go`.
+    def hold(self, holder: Holder, key: object = None) -> OpenScopes:
+        """Install if need be, and stay installed until `let_go` of the same two.
+
+        With the same key, or without one, the second time changes nothing.
 
         Raises:
             UnsupportedTorchError: this torch has another shape than any known. Nothing changed.
@@ -92,37 +99,42 @@ class Installation:
             self._imported = modules
         with self.lock:
             self.install(modules)
-            self.holders[holder] += 1
+            self._held.add((holder, key))
             assert self.scopes is not None
             return self.scopes
 
-    def hold_once(self, holder: Holder) -> None:
-        """Like `hold`, for holders that are there or not: the second time changes nothing."""
+    def let_go(self, holder: Holder, key: object = None) -> None:
         with self.lock:
-            if self.holders[holder]:
-                return
-        self.hold(holder)
-        with self.lock:
-            self.holders[holder] = 1
-
-    def let_go(self, holder: Holder) -> None:
-        with self.lock:
-            self.holders[holder] = max(0, self.holders[holder] - 1)
+            self._held.discard((holder, key))
             self._uninstall_if_unused()
+
+    @contextmanager
+    def compiling(self) -> Iterator[None]:
+        """It stays: a compile that started with the option must not find it gone half-way."""
+        key = object()
+        try:
+            with self.lock:
+                if self.installed:
+                    self._held.add(("graph", key))
+                    if not self.upstream_has_option:
+                        self._children.attach(sys.modules[COMPILE_FX])
+            yield
+        finally:
+            self.let_go("graph", key)
 
     @contextmanager
     def put_in_force(self, carried: Carried) -> Iterator[None]:
         """The option is there, and these values are in force, in any thread and at any time."""
-        scopes = self.hold("graph")
+        key = object()
         try:
-            with scopes.again(carried):
+            with self.hold("graph", key).again(carried):
                 yield
         finally:
-            self.let_go("graph")
+            self.let_go("graph", key)
 
     def let_go_of_all_but_scopes(self) -> None:
         with self.lock:
-            self.holders = Counter({name: self.holders[name] for name in ("scope", "graph")})
+            self._held = {held for held in self._held if held[0] in ("scope", "graph")}
             process.waiting = False
             self.set_base(TORCH_DECIDES)
             self._uninstall_if_unused()
@@ -153,10 +165,11 @@ class Installation:
             UnsupportedTorchError: as `install`.
         """
         with self.lock:
-            if CONFIG in modules and (process.waiting or self.holders["environment"]):
+            held = ("environment", None) in self._held
+            if CONFIG in modules and (process.waiting or held):
                 self.install(modules)
                 process.waiting = False
-                self.holders["environment"] = 1
+                self._held.add(("environment", None))
 
     def install(self, modules: dict[str, ModuleType]) -> None:
         """Put the option and every row whose owner is among `modules` in place.
@@ -167,6 +180,8 @@ class Installation:
             UnsupportedTorchError: nothing is left of what may have been in place before.
         """
         with self.lock:
+            if self._undoing:
+                self._uninstall()
             if self.selection is not None and len(self._hooks) == len(self.selection.patch.TARGETS):
                 return
             config = modules[CONFIG]
@@ -211,17 +226,12 @@ class Installation:
             store,
             self.scopes,
             self._keep_on_top,
-            self._count_compiles,
+            self.compiling,
             self.put_in_force,
         )
         self._undo += [gate.close, self._children.detach]
-        if _precompiles():
-            self.say_once(
-                "torch._dynamo.config.caching_precompile is on: that cache keeps functions by "
-                "their source, without Inductor's options: what was compiled without the override "
-                "is served with it, and the other way round. Switch it off, or use another "
-                "TORCHINDUCTOR_CACHE_DIR for each"
-            )
+        if _precompile.is_on():
+            self.say_once(_precompile.WARNING)
 
     def _attach_rows(self, selection: patches.Selection, owners: dict[str, ModuleType]) -> None:
         gate, undo = self._gate, self._undo
@@ -260,29 +270,27 @@ class Installation:
             "inductor-override decides instead; it stays in place when the override ends"
         )
 
-    def _count_compiles(self, step: int) -> None:
-        with self.lock:
-            self._compiling += step
-            if step > 0 and self.installed and not self.upstream_has_option:
-                self._children.attach(sys.modules[COMPILE_FX])
-            self._uninstall_if_unused()
-
     def _uninstall_if_unused(self) -> None:
-        if self._undo is not None and not self._compiling and not any(self.holders.values()):
+        if self._undo is not None and not self._held:
             self._uninstall()
 
     def _uninstall(self) -> None:
-        self.holders["environment"] = 0
-        undo, self._undo, process.installed = self._undo, None, False
-        self._hooks = {}
-        self._gate = self.selection = self.store = self.scopes = None
-        self._upstream_default = None
+        """Take each step back. What an interrupt stops, the next one who comes goes on with."""
+        self._undoing = True
+        self._held.discard(("environment", None))
         failed = None
-        for step in reversed(undo or ()):
+        while self._undo:
             try:
-                step()
-            except BaseException as error:  # the other steps are taken all the same
+                self._undo[-1]()
+            except BaseException as error:
                 failed = error
+                with suppress(Exception):
+                    self._undo[-1]()  # each can be taken twice
+            self._undo.pop()
+        self._hooks = {}
+        self._gate = self.selection = self.store = self.scopes = self._undo = None
+        self._upstream_default = None
+        process.installed = self._undoing = False
         if failed is not None:
             raise failed
 
@@ -297,13 +305,6 @@ class Installation:
         if sentence not in self._said:
             self._said.add(sentence)
             log.warning("%s", sentence)
-
-
-def _precompiles() -> bool:
-    """Whether Dynamo keeps compiled functions on disk (from torch 2.8 on, off by default)."""
-    dynamo = sys.modules.get("torch._dynamo.config")
-    options = vars(dynamo).get("_config", ()) if dynamo is not None else ()
-    return "caching_precompile" in options and bool(getattr(dynamo, "caching_precompile", False))
 
 
 installation = Installation()

@@ -45,14 +45,26 @@ class Seen:
 class Entry:
     """One time that a scope was entered. `scope_seen` is shared by all entries of the scope."""
 
-    __slots__ = ("closed", "priors", "runner", "scope_seen", "seen", "token", "values")
+    __slots__ = (
+        "closed",
+        "leaving",
+        "opened_in",
+        "priors",
+        "runner",
+        "scope_seen",
+        "seen",
+        "token",
+        "values",
+    )
 
     def __init__(self, values: dict[str, Any], scope_seen: Seen) -> None:
         self.values = values
         self.priors: dict[str, Any] = {}
         self.runner = who_runs()
-        self.closed = False
-        self.token: Token[_Entries] | None = None
+        self.opened_in: OpenScopes | None = None
+        """None: everything was switched off."""
+        self.leaving = self.closed = False
+        self.token: Token[None] | None = None
         self.seen, self.scope_seen = Seen(), scope_seen
 
 
@@ -67,6 +79,8 @@ class Carried(NamedTuple):
 
 _Entries = tuple[Entry, ...]
 _in_context: ContextVar[_Entries] = ContextVar("inductor_override.open_scopes", default=())
+_entered: ContextVar[None] = ContextVar("inductor_override.entered")
+"""Nobody reads it: its tokens tell the contexts apart in which scopes were entered."""
 
 
 class OpenScopes:
@@ -100,22 +114,22 @@ class OpenScopes:
             ValueError: an option keeps another value, since the environment forces it.
         """
         with self.lock:
-            written: list[str] = []
             try:
                 for key, value in entry.values.items():
+                    entry.priors[key] = self.store.prior(key)  # should an interrupt come
                     entry.priors[key] = self.store.write(key, value)
-                    written.append(key)
                     if key != OPTION and self.store.read(key) != value:
                         raise ValueError(
                             f"{key}={value!r} cannot take effect: it stays at "
                             f"{self.store.read(key)!r}, forced by its environment variable or by "
                             "another option"
                         )
+                entry.token = _entered.set(None)
+                self._set((*self._entries(), entry))
             except BaseException:
-                for key in reversed(written):
+                for key in reversed(entry.priors):
                     self.store.restore(key, entry.priors[key])
                 raise
-            entry.token = self._set((*self._entries(), entry))
 
     def close(self, entry: Entry) -> bool:
         """Take the entry's values out of force; what rules now is put in their place.
@@ -193,23 +207,20 @@ class OpenScopes:
     def _entries(self) -> _Entries:
         return _in_context.get() if self.store.per_context else self._in_process
 
-    def _set(self, entries: _Entries) -> Token[_Entries] | None:
+    def _set(self, entries: _Entries) -> None:
         if self.store.per_context:
-            return _in_context.set(entries)
-        self._in_process = entries
-        return None
+            _in_context.set(entries)
+        else:
+            self._in_process = entries
 
-    @staticmethod
-    def _is_of_this_context(entry: Entry) -> bool:
+    def _is_of_this_context(self, entry: Entry) -> bool:
         """Whether it was opened here, and not in the context of which this one is a copy."""
-        if entry.token is None:
+        if not self.store.per_context or entry.token is None:
             return True
-        entries = _in_context.get()
         try:
-            _in_context.reset(entry.token)
+            _entered.reset(entry.token)
         except ValueError:  # so contextvars says it, and nothing else does
             return False
         except RuntimeError:  # used already, by a `close` that was interrupted
             return True
-        _in_context.set(entries)
         return True

@@ -32,8 +32,8 @@ class Scope:
     def __init__(self, values: dict[str, Any], *, isolate: bool) -> None:
         self._values = values
         self._isolate = isolate
-        self._lock = threading.Lock()
-        self._open: list[tuple[Entry, OpenScopes | None]] = []
+        self._lock = threading.RLock()
+        self._open: list[Entry] = []
         self._seen = Seen()
         self._decorates: CodeType | None = None
         self._warned: dict[Any, Any] = {}
@@ -44,8 +44,18 @@ class Scope:
         return functools.partial(Scope, isolate=self._isolate), (self._values,)
 
     def __del__(self) -> None:
-        """Warn about `override(...)` on a line of its own."""
-        if not getattr(self, "_used", True) and not sys.is_finalizing():
+        """End what is open still, and warn about `override(...)` on a line of its own."""
+        if sys.is_finalizing() or getattr(self, "_used", None) is None:
+            return
+        if self._open:
+            for entry in self._open:
+                self._end(entry)
+            self._warn(
+                RuntimeWarning,
+                f"{self!r} was entered and not left, and nothing refers to it any more: it ends "
+                "here. Use `with override(...):`, or enable(...) for the process",
+            )
+        elif not self._used:
             self._warn(
                 NoEffectWarning,
                 f"{self!r} was not entered, so it had no effect. Write `with override(...):` "
@@ -73,24 +83,18 @@ class Scope:
     def __enter__(self) -> Scope:
         self._used = True
         entry = Entry(self._values, self._seen)
-        if switched_off():
-            with self._lock:
-                self._open.append((entry, None))
-            return self
-        if self._isolate:
+        if self._isolate and not switched_off():
             _reset_dynamo()
-        scopes = installation.hold("scope")
         try:
-            scopes.open(entry)
             with self._lock:
-                self._open.append((entry, scopes))
+                self._open.append(entry)
+            if not switched_off():
+                entry.opened_in = installation.hold("scope", entry)
+                entry.opened_in.open(entry)
+            return self
         except BaseException:
-            try:
-                scopes.close(entry)
-            finally:
-                installation.let_go("scope")
+            self._end(entry)
             raise
-        return self
 
     def __exit__(
         self,
@@ -98,18 +102,17 @@ class Scope:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        entry, scopes = self._take()
-        if scopes is None:  # switched off when it was entered
-            return
+        entry = self._mine()
+        scopes = entry.opened_in
         try:
-            here = scopes.close(entry)
+            here = self._end(entry)
         except BaseException:
-            scopes.close(entry)  # an interrupt: what it stopped is done all the same
+            self._end(entry)
             raise
-        finally:
-            installation.let_go("scope")
-            if self._isolate:
-                _reset_dynamo()
+        if scopes is None:
+            return
+        if self._isolate:
+            _reset_dynamo()
         if not here:
             self._warn(
                 RuntimeWarning,
@@ -159,14 +162,31 @@ class Scope:
 
         return cast(F, in_scope)
 
-    def _take(self) -> tuple[Entry, OpenScopes | None]:
+    def _mine(self) -> Entry:
         runner = who_runs()
         with self._lock:
-            if not self._open:
+            entries = [entry for entry in self._open if not entry.leaving]
+            if not entries:
                 raise RuntimeError(f"{self!r} is left, but it is not open")
             # Its entries are alike in values: only who entered tells them apart.
-            mine = [i for i, (entry, _) in enumerate(self._open) if entry.runner == runner]
-            return self._open.pop(mine[-1] if mine else -1)
+            mine = [entry for entry in entries if entry.runner == runner]
+            entry = (mine or entries)[-1]
+            entry.leaving = True
+            return entry
+
+    def _end(self, entry: Entry) -> bool:
+        """Take back what entering did, as far as it did it. Can be called again."""
+        scopes = entry.opened_in
+        try:
+            return scopes is None or scopes.close(entry)
+        except BaseException:
+            if scopes is not None:
+                scopes.close(entry)  # an interrupt: what it stopped is done all the same
+            raise
+        finally:
+            installation.let_go("scope", entry)
+            with self._lock:
+                self._open = [other for other in self._open if other is not entry]
 
     def _say_if_without_effect(self, entry: Entry, scopes: OpenScopes) -> None:
         seen = entry.seen

@@ -62,6 +62,10 @@ class ConfigStore(ABC):
         """
 
     @abstractmethod
+    def prior(self, key: str) -> Any:
+        """What `restore` needs to put an option back, as long as it has not been written."""
+
+    @abstractmethod
     def write(self, key: str, value: Any) -> Any:
         """Set an option here; return its prior."""
 

@@ -55,6 +55,9 @@ class PlainDicts(ConfigStore):
             held["_default"][key] = value
         self.write(key, value)
 
+    def prior(self, key: str) -> Any:
+        return vars(self.config)["_config"].get(key)
+
     def write(self, key: str, value: Any) -> Any:
         options = vars(self.config)["_config"]
         prior = options.get(key)

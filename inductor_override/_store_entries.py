@@ -36,10 +36,10 @@ class Entries(ConfigStore):
         held = vars(self.config)
         with self._reads:  # one that has begun must find our key to the end
             now = held["_config"]
-            untouched = now is self._with and len(now) == len(self._before) + 1
-            held["_config"] = (
-                self._before if untouched else {k: v for k, v in now.items() if k != OPTION}
-            )
+            if now is self._with and len(now) == len(self._before) + 1:
+                held["_config"] = self._before
+            elif OPTION in now:
+                held["_config"] = {k: v for k, v in now.items() if k != OPTION}
             self._reads.unguard()
             self._changed()
 
@@ -62,9 +62,12 @@ class Entries(ConfigStore):
 
         return _config_module._UNSET_SENTINEL
 
-    def write(self, key: str, value: Any) -> Any:
+    def prior(self, key: str) -> Any:
         entry = self._entry(key)
-        prior = self.read(key) if self._is_alias(entry) else entry.user_override
+        return self.read(key) if self._is_alias(entry) else entry.user_override
+
+    def write(self, key: str, value: Any) -> Any:
+        prior = self.prior(key)
         setattr(self.config, key, value)
         return prior
 
@@ -109,10 +112,13 @@ class ContextEntries(Entries):
         "_hash_cache_var": None,
     }
 
+    def prior(self, key: str) -> Any:
+        return None, self.read(key)
+
     def write(self, key: str, value: Any) -> Any:
         entry = self._entry(key)
         if self._is_alias(entry) or key in vars(self.config).get("_implication_sources", ()):
-            prior = (None, self.read(key))
+            prior = self.prior(key)
             setattr(self.config, key, value)
             return prior
         # Not by `setattr`: there is a package that makes each one process-wide, and such a value

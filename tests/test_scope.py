@@ -229,6 +229,14 @@ def test_a_scope_that_was_never_entered_warns_at_the_users_line():
     assert "with override(...):" in str(caught[0].message)
 
 
+def test_a_scope_that_is_dropped_while_it_is_open_ends_and_says_so(ask, no_trace):
+    with pytest.warns(RuntimeWarning, match="entered and not left") as caught:
+        io.override(min_sms=0).__enter__()
+    assert [w.filename for w in caught] == [__file__]
+    assert ask() is False
+    assert no_trace.differences() == []
+
+
 def test_nothing_compiled_warns_at_the_users_line():
     with pytest.warns(NoEffectWarning, match="no graph was compiled") as caught:
         with io.override(min_sms=0):

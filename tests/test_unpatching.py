@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import gc
+import itertools
 import operator
+import os
 import sys
 import threading
+from types import FrameType
 
 import pytest
 import torch
@@ -22,7 +26,10 @@ from inductor_override._installation import installation
 
 OPTION = "max_autotune_gemm_min_sms"
 EXTRA = "epilogue_fusion"  # a plain bool in every release
-pytestmark = pytest.mark.filterwarnings("ignore::inductor_override.NoEffectWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::inductor_override.NoEffectWarning"),
+    pytest.mark.filterwarnings("ignore:.*nothing refers to it:RuntimeWarning"),
+]
 
 
 def depth(function: object) -> int:
@@ -302,6 +309,55 @@ def test_an_interrupt_within_a_step(where, after, monkeypatch, ask, no_trace):
         assert ask() is True
     assert ask() is False
     assert no_trace.differences() == []
+
+
+def test_an_interrupt_at_any_line_of_entering_and_leaving(ask, no_trace):
+    """Once for each line of the package that runs, as a Ctrl-C would come."""
+    package = os.path.dirname(inductor_override_package.__file__)
+
+    def interrupted_at(number: int) -> str:
+        """Where it was, empty when there were fewer lines."""
+        lines, where = 0, ""
+
+        def trace(frame: FrameType, event: str, _: object) -> object:
+            nonlocal lines, where
+            if not frame.f_code.co_filename.startswith(package):
+                return None
+            if event == "line":
+                lines += 1
+                if lines == number:
+                    sys.settrace(None)
+                    where = f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
+                    raise Interrupted
+            return trace
+
+        scope = io.override(min_sms=0, **{EXTRA: not before})
+        sys.settrace(trace)
+        try:
+            with scope:
+                pass
+        except Interrupted:
+            pass
+        finally:
+            sys.settrace(None)
+        return where
+
+    before = getattr(config, EXTRA)
+    left: dict[str, list[str]] = {}
+    for number in itertools.count(1):
+        where = interrupted_at(number)
+        if not where:
+            break
+        io.disable()
+        with io.override(min_sms=0):
+            assert ask() is True, where
+        if no_trace.differences():
+            gc.collect()  # the test's own trace function, a frame and the scope are a cycle
+        if found := no_trace.differences():
+            left[where] = found
+            break
+    assert number > 100
+    assert left == {}
 
 
 def test_two_interleaved_generators_in_one_thread(no_trace):
