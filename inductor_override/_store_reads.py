@@ -96,9 +96,10 @@ class WholeReads:
 
 def _run_elsewhere(codes: Container[CodeType | None]) -> bool:
     """Whether another thread is in one of these functions."""
-    here = threading.get_ident()
-    for thread, innermost in sys._current_frames().items():
-        frame: FrameType | None = innermost if thread != here else None
+    frames = sys._current_frames()
+    del frames[threading.get_ident()]  # a frame that held itself would keep its callers' objects
+    frame: FrameType | None
+    for frame in frames.values():
         while frame is not None:
             if frame.f_code in codes:
                 return True
