@@ -68,55 +68,59 @@ class Gate:
 
     def on_compile(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         """Around `compile_fx`, which calls itself again for each layer of options."""
-        if not self.live:
-            return wrapped(*args, **kwargs)
-        self.keep_on_top()
-        self.scopes.settle()
-        seen_here = self.scopes.seen_here()
-        self._note_autotuning(seen_here)
         depth = self._depth.value
-        try:
-            self._depth.value = self._depth.deepest = depth + 1
-            options = args[3] if len(args) > 3 else kwargs.get("config_patches")
-            if not options:  # else in the next layer: torch's patch has to be the inner of the two
-                now = self.scopes.now()
-                args, kwargs = _carry.hand_on(
-                    wrapped, args, kwargs, now, self.put_in_force, self._compiling_here
-                )
-            with nullcontext() if depth else self.compiling():
+        with nullcontext() if depth else self.compiling():
+            if not self.live:  # the last scope has ended just before, in another thread
+                return wrapped(*args, **kwargs)
+            seen_here = self._look_around()
+            try:
+                self._depth.value = self._depth.deepest = depth + 1
+                options = args[3] if len(args) > 3 else kwargs.get("config_patches")
+                if not options:  # else in the next layer: torch's patch has to be the inner one
+                    now = self.scopes.now()
+                    args, kwargs = _carry.hand_on(
+                        wrapped, args, kwargs, now, self.put_in_force, self._compiling_here
+                    )
                 result = wrapped(*args, **kwargs)
-            if self._depth.deepest == depth + 1:  # where all layers of options are in force
-                self._trace()
-            if depth == 0:
-                for seen in seen_here:
-                    seen.graphs += 1
-            return result
-        finally:
-            self._depth.value = depth
+                if self._depth.deepest == depth + 1:  # where all layers of options are in force
+                    self._trace()
+            finally:
+                self._depth.value = depth
+        if depth == 0:
+            for seen in seen_here:
+                seen.graphs += 1
+        return result
+
+    def on_graph(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        """Around `_compile_fx_inner`, which compiles each graph, forward or backward."""
+        if self._compiling_here():
+            return self._compile_graph(wrapped, args, kwargs)
+        # A backward graph that is compiled late, or a `compile_fx` that was imported by name before
+        # our hook was on it.
+        seen_here: Collection[Seen] = ()
+        with self.compiling():
+            if not self.live:
+                return wrapped(*args, **kwargs)
+            if not kwargs.get("is_backward"):
+                seen_here = self._look_around()
+            result = self._compile_graph(wrapped, args, kwargs)
+        for seen in seen_here:
+            seen.graphs += 1
+        return result
+
+    def _compile_graph(self, wrapped: Any, args: Any, kwargs: Any) -> Any:
+        return _carry.compile_graph(wrapped, args, kwargs, self.scopes.now, self.put_in_force)
 
     def _compiling_here(self) -> bool:
         return self._depth.value > 0
 
-    def on_graph(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-        """Around `_compile_fx_inner`, which compiles each graph, forward or backward."""
-        if not self.live:
-            return wrapped(*args, **kwargs)
-        now = self.scopes.now
-        if self._compiling_here():
-            return _carry.compile_graph(wrapped, args, kwargs, now, self.put_in_force)
-        # A backward graph that is compiled late, or a `compile_fx` that was imported by name before
-        # our hook was on it.
-        seen_here: Collection[Seen] = ()
-        if not kwargs.get("is_backward"):
-            self.keep_on_top()
-            self.scopes.settle()
-            seen_here = self.scopes.seen_here()
-            self._note_autotuning(seen_here)
-        with self.compiling():
-            result = _carry.compile_graph(wrapped, args, kwargs, now, self.put_in_force)
-        for seen in seen_here:
-            seen.graphs += 1
-        return result
+    def _look_around(self) -> Collection[Seen]:
+        """Who has to know of what is compiled here, after what others did meanwhile is settled."""
+        self.keep_on_top()
+        self.scopes.settle()
+        seen_here = self.scopes.seen_here()
+        self._note_autotuning(seen_here)
+        return seen_here
 
     def _decide(self, wrapped: Any, args: Any, kwargs: Any) -> bool:
         min_sms = self.store.min_sms()

@@ -28,12 +28,13 @@ class Hook:
         Raises:
             AttributeError: the owner has no such attribute.
         """
-        self.detach()
         # Not getattr: what is restored must be the very object that the module holds.
-        try:
-            target = vars(self.owner)[self.name]
-        except KeyError:
-            raise AttributeError(f"{self.owner.__name__} has no {self.name}") from None
+        target = vars(self.owner).get(self.name)
+        if isinstance(target, _proxy_type()):  # maybe over a layer of ours
+            self.detach()
+            target = vars(self.owner).get(self.name)
+        if target is None:
+            raise AttributeError(f"{self.owner.__name__} has no {self.name}")
         self._ours = _layer_type()(target, self.wrapper)
         self._put(self._ours)
         return target

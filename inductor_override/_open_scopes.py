@@ -124,7 +124,8 @@ class OpenScopes:
                             f"{self.store.read(key)!r}, forced by its environment variable or by "
                             "another option"
                         )
-                entry.token = _entered.set(None)
+                if self.store.per_context:
+                    entry.token = _entered.set(None)
                 self._set((*self._entries(), entry))
             except BaseException:
                 for key in reversed(entry.priors):
@@ -215,7 +216,7 @@ class OpenScopes:
 
     def _is_of_this_context(self, entry: Entry) -> bool:
         """Whether it was opened here, and not in the context of which this one is a copy."""
-        if not self.store.per_context or entry.token is None:
+        if entry.token is None:
             return True
         try:
             _entered.reset(entry.token)

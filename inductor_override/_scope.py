@@ -8,6 +8,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from types import CodeType, FrameType, TracebackType
 from typing import Any, TypeVar, cast
 
@@ -48,7 +49,7 @@ class Scope:
         if sys.is_finalizing() or getattr(self, "_used", None) is None:
             return
         if self._open:
-            for entry in self._open:
+            for entry in tuple(self._open):
                 self._end(entry)
             self._warn(
                 RuntimeWarning,
@@ -86,8 +87,7 @@ class Scope:
         if self._isolate and not switched_off():
             _reset_dynamo()
         try:
-            with self._lock:
-                self._open.append(entry)
+            self._open.append(entry)
             if not switched_off():
                 entry.opened_in = installation.hold("scope", entry)
                 entry.opened_in.open(entry)
@@ -163,14 +163,15 @@ class Scope:
         return cast(F, in_scope)
 
     def _mine(self) -> Entry:
-        runner = who_runs()
         with self._lock:
             entries = [entry for entry in self._open if not entry.leaving]
             if not entries:
                 raise RuntimeError(f"{self!r} is left, but it is not open")
-            # Its entries are alike in values: only who entered tells them apart.
-            mine = [entry for entry in entries if entry.runner == runner]
-            entry = (mine or entries)[-1]
+            entry = entries[-1]
+            if len(entries) > 1:
+                # They are alike in values: only who entered tells them apart.
+                runner = who_runs()
+                entry = next((e for e in reversed(entries) if e.runner == runner), entry)
             entry.leaving = True
             return entry
 
@@ -185,8 +186,8 @@ class Scope:
             raise
         finally:
             installation.let_go("scope", entry)
-            with self._lock:
-                self._open = [other for other in self._open if other is not entry]
+            with suppress(ValueError):
+                self._open.remove(entry)
 
     def _say_if_without_effect(self, entry: Entry, scopes: OpenScopes) -> None:
         seen = entry.seen

@@ -10,7 +10,7 @@ from inductor_override._store import ConfigStore
 from inductor_override._store_reads import WholeReads
 
 _READERS = ("get_config_copy", "save_config_portable", "get_hash", "codegen_config")
-"""Each compile of 2.4 and 2.5 calls the first two."""
+"""Each compile of 2.4 and 2.5 calls the first two. Before, none reads the whole config so."""
 
 
 class PlainDicts(ConfigStore):
@@ -21,7 +21,10 @@ class PlainDicts(ConfigStore):
 
     def __init__(self, config: ModuleType) -> None:
         super().__init__(config)
-        self._reads = WholeReads(config, _READERS)
+        # From 2.2 on a hash is kept, and only `config.patch` marks it as out of date.
+        self._keeps_hash = "_is_dirty" in vars(config)
+        each_compile_reads = hasattr(type(config), "save_config_portable")
+        self._reads = WholeReads(config, _READERS if each_compile_reads else ())
 
     def has(self, key: str) -> bool:
         # Not by `_config`: `load_config` puts keys there which the config does not have.
@@ -43,7 +46,8 @@ class PlainDicts(ConfigStore):
             # The default stays. `load_config` and `config.patch` can bring the key back from a
             # copy, and each compile of 2.5 looks for the default of each key.
             self._reads.unguard()
-            self._changed()
+            if self._keeps_hash:
+                held["_is_dirty"] = True
 
     def default(self) -> int:
         held = vars(self.config)
@@ -59,16 +63,13 @@ class PlainDicts(ConfigStore):
         return vars(self.config)["_config"].get(key)
 
     def write(self, key: str, value: Any) -> Any:
-        options = vars(self.config)["_config"]
+        held = vars(self.config)
+        options = held["_config"]
         prior = options.get(key)
         options[key] = value
-        self._changed()
+        if self._keeps_hash:
+            held["_is_dirty"] = True
         return prior
 
     def restore(self, key: str, prior: Any) -> None:
         self.write(key, prior)
-
-    def _changed(self) -> None:
-        # From 2.2 to 2.5 a hash is kept, and only `config.patch` marks it as out of date.
-        if "_is_dirty" in vars(self.config):
-            self.config._is_dirty = True  # type: ignore[attr-defined]

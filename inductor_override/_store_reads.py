@@ -76,13 +76,13 @@ class WholeReads:
 
         They hold no lock, so they are looked for in what the other threads run.
         """
-        if _run_elsewhere(self._codes):
+        if self._codes and _run_elsewhere(self._codes):
             end = time.monotonic() + LONGEST
             while _run_elsewhere(self._codes) and time.monotonic() < end:
                 time.sleep(_PAUSE)
 
     def __enter__(self) -> None:
-        self._waited = self._lock.acquire(timeout=LONGEST)
+        self._waited = bool(self._guards) and self._lock.acquire(timeout=LONGEST)
 
     def __exit__(self, *exception: object) -> None:
         if self._waited:
@@ -97,6 +97,8 @@ class WholeReads:
 def _run_elsewhere(codes: Container[CodeType | None]) -> bool:
     """Whether another thread is in one of these functions."""
     frames = sys._current_frames()
+    if len(frames) == 1:
+        return False
     del frames[threading.get_ident()]  # a frame that held itself would keep its callers' objects
     frame: FrameType | None
     for frame in frames.values():

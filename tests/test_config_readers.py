@@ -104,7 +104,8 @@ needs_reader = pytest.mark.parametrize(
         pytest.param(
             name,
             marks=pytest.mark.skipif(
-                not hasattr(type(config), name), reason=f"this torch has no {name}"
+                not hasattr(type(config), "save_config_portable"),
+                reason="before torch 2.4 no compile reads the whole config key by key",
             ),
         )
         for name in ("get_config_copy", "save_config_portable")
