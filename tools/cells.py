@@ -99,11 +99,13 @@ def newest_release() -> str:
 
 
 def commit() -> str:
-    """Which code is run: the short name of the commit, with a `+` if it was changed since."""
+    """Which code is run: the commit that changed it last, with a `+` if it was changed since."""
     git = ["git", "-C", str(ROOT)]
-    name = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
-    code = ["inductor_override", "tests", "pyproject.toml"]  # not what the run itself writes
-    changed = subprocess.run([*git, "status", "--porcelain", "--", *code], capture_output=True)
+    code = ["--", "inductor_override", "tests", "pyproject.toml"]
+    last = [*git, "log", "-1", "--format=%h", *code]
+    name = subprocess.run(last, capture_output=True, text=True, check=False)
+    status = [*git, "status", "--porcelain", *code]
+    changed = subprocess.run(status, capture_output=True, check=False)
     return name.stdout.strip() + ("+" if changed.stdout else "")
 
 
@@ -113,7 +115,7 @@ def interpreter(version: str) -> str:
     pyenv = shutil.which("pyenv")
     if pyenv:
         root = subprocess.run([pyenv, "root"], capture_output=True, text=True, check=False)
-        found = Path(root.stdout.strip() or ".").glob(f"versions/{version}.*/bin/python")
+        found = Path(root.stdout.strip() or ".").glob(f"versions/{version}.*/bin/python{version}")
         candidates += [str(path) for path in found]
     for candidate in candidates:
         # A shim of pyenv's is on the path also when its version is not chosen: it then fails.
