@@ -11,7 +11,7 @@ import functools
 import inspect
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -55,8 +55,9 @@ def hand_on(
     @functools.wraps(inner)
     def with_its_values(*inner_args: Any, **inner_kwargs: Any) -> Any:
         # Settled: a layer of options within this one, whose values are newer, was here first.
-        there = nullcontext() if _here.settled or compiling() else put_in_force(carried)
-        return _compile(there, inner, inner_args, inner_kwargs)
+        if _here.settled or compiling():
+            return inner(*inner_args, **inner_kwargs)
+        return _compile(put_in_force(carried), inner, inner_args, inner_kwargs)
 
     if len(args) > 2:
         return (*args[:2], with_its_values, *args[3:]), kwargs

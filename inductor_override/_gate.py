@@ -93,8 +93,8 @@ class Gate:
 
     def on_graph(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         """Around `_compile_fx_inner`, which compiles each graph, forward or backward."""
-        if self._compiling_here():
-            return self._compile_graph(wrapped, args, kwargs)
+        if self._compiling_here():  # `hand_on` has seen to it; a frame more costs in torch's traces
+            return wrapped(*args, **kwargs)
         # A backward graph that is compiled late, or a `compile_fx` that was imported by name before
         # our hook was on it.
         seen_here: Collection[Seen] = ()
