@@ -7,7 +7,6 @@ Its cache keeps the two together, under a key that has the forward graph's value
 
 from __future__ import annotations
 
-import functools
 import inspect
 import threading
 from collections.abc import Callable
@@ -41,24 +40,28 @@ def hand_on(
     kwargs: Any,
     carried: Carried,
     put_in_force: PutInForce,
-    compiling: Callable[[], bool],
+    outside_compile: Callable[[], bool],
 ) -> tuple[Any, Any]:
     """Arguments for `compile_fx` whose `inner_compile` compiles with these values, at any time.
 
     While that call of `compile_fx` runs they are in force, and torch may have patched some of them
-    for a reason: then nothing is done.
+    for a reason: then nothing is done, and no frame of ours is there either (torch takes many stack
+    traces in a compile, and pays for each frame in each).
     """
+    import wrapt
+
     inner = args[2] if len(args) > 2 else kwargs.get("inner_compile")
     if inner is None:
         inner = inspect.signature(compile_fx).parameters["inner_compile"].default
 
-    @functools.wraps(inner)
-    def with_its_values(*inner_args: Any, **inner_kwargs: Any) -> Any:
-        # Settled: a layer of options within this one, whose values are newer, was here first.
-        if _here.settled or compiling():
-            return inner(*inner_args, **inner_kwargs)
-        return _compile(put_in_force(carried), inner, inner_args, inner_kwargs)
+    def late(wrapped: Any, instance: Any, inner_args: Any, inner_kwargs: Any) -> Any:
+        return _compile(put_in_force(carried), wrapped, inner_args, inner_kwargs)
 
+    def is_late() -> bool:
+        # Settled: a layer of options within this one, whose values are newer, was here first.
+        return outside_compile() and not _here.settled
+
+    with_its_values = wrapt.FunctionWrapper(inner, late, enabled=is_late)
     if len(args) > 2:
         return (*args[:2], with_its_values, *args[3:]), kwargs
     return args, {**kwargs, "inner_compile": with_its_values}

@@ -79,7 +79,7 @@ class Gate:
                 if not options:  # else in the next layer: torch's patch has to be the inner one
                     now = self.scopes.now()
                     args, kwargs = _carry.hand_on(
-                        wrapped, args, kwargs, now, self.put_in_force, self._compiling_here
+                        wrapped, args, kwargs, now, self.put_in_force, self.outside_compile
                     )
                 result = wrapped(*args, **kwargs)
                 if self._depth.deepest == depth + 1:  # where all layers of options are in force
@@ -92,11 +92,11 @@ class Gate:
         return result
 
     def on_graph(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-        """Around `_compile_fx_inner`, which compiles each graph, forward or backward."""
-        if self._compiling_here():  # `hand_on` has seen to it; a frame more costs in torch's traces
-            return wrapped(*args, **kwargs)
-        # A backward graph that is compiled late, or a `compile_fx` that was imported by name before
-        # our hook was on it.
+        """Around `_compile_fx_inner`, which compiles each graph, outside of our `compile_fx`.
+
+        A backward graph that is compiled late, or a `compile_fx` that was imported by name before
+        our hook was on it.
+        """
         seen_here: Collection[Seen] = ()
         with self.compiling():
             if not self.live:
@@ -111,8 +111,9 @@ class Gate:
     def _compile_graph(self, wrapped: Any, args: Any, kwargs: Any) -> Any:
         return _carry.compile_graph(wrapped, args, kwargs, self.scopes.now, self.put_in_force)
 
-    def _compiling_here(self) -> bool:
-        return self._depth.value > 0
+    def outside_compile(self) -> bool:
+        """Whether `on_compile` is not around what runs in this thread."""
+        return self._depth.value == 0
 
     def _look_around(self) -> Collection[Seen]:
         """Who has to know of what is compiled here, after what others did meanwhile is settled."""

@@ -16,10 +16,19 @@ class Hook:
     Someone else may assign to the attribute, or wrap it, while the hook is on. Then
     `is_outermost` is false, `wrap_newcomer` goes on top of whatever is there now, and `detach`
     takes off our layers only: the newcomer stays.
+
+    Args:
+        enabled: asked at each call; where it says no, the call goes by the wrapper.
     """
 
-    def __init__(self, owner: ModuleType | type, name: str, wrapper: Wrapper) -> None:
-        self.owner, self.name, self.wrapper = owner, name, wrapper
+    def __init__(
+        self,
+        owner: ModuleType | type,
+        name: str,
+        wrapper: Wrapper,
+        enabled: Callable[[], bool] | None = None,
+    ) -> None:
+        self.owner, self.name, self.wrapper, self.enabled = owner, name, wrapper, enabled
         self._ours: object = None
 
     def attach(self) -> object:
@@ -35,7 +44,7 @@ class Hook:
             target = vars(self.owner).get(self.name)
         if target is None:
             raise AttributeError(f"{self.owner.__name__} has no {self.name}")
-        self._ours = _layer_type()(target, self.wrapper)
+        self._ours = _layer_type()(target, self.wrapper, self.enabled)
         self._put(self._ours)
         return target
 

@@ -243,7 +243,8 @@ class Installation:
         for role, owner, name in selection.names:
             if role not in wrappers or role in self._hooks:
                 continue
-            hook = self._hooks[role] = Hook(owners[owner], name, wrappers[role])
+            enabled = gate.outside_compile if role == "graph" else None
+            hook = self._hooks[role] = Hook(owners[owner], name, wrappers[role], enabled)
             target = hook.attach()
             undo.append(hook.detach)
             if role == "gate":

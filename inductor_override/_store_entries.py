@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar
+from contextlib import suppress
+from contextvars import ContextVar, Token
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -112,6 +113,11 @@ class ContextEntries(Entries):
         "_hash_cache_var": None,
     }
 
+    def __init__(self, config: ModuleType) -> None:
+        super().__init__(config)
+        self._set_here: list[tuple[ContextVar[Any], Token[Any]]] = []
+        """Of the caches in use: what takes them out of the context that `_changed` ran in."""
+
     def prior(self, key: str) -> Any:
         return None, self.read(key)
 
@@ -180,10 +186,18 @@ class ContextEntries(Entries):
             return
         if held["_get_dict_cache_var"].get() is not None:
             held["_get_dict_cache_var"].set(None)  # not to keep a whole config alive here
+        dropped, self._set_here = self._set_here, []
         # The dirty keys first: a thread that is between the two reads then finds "all is dirty"
         # and reads everything again.
         for name, default in self._CACHES.items():
-            setattr(self.config, name, ContextVar(held[name].name, default=default))
+            cache: ContextVar[Any] = ContextVar(held[name].name, default=default)
+            self._set_here.append((cache, cache.set(default)))
+            setattr(self.config, name, cache)
+        # A context holds what was ever set in it, for as long as it lives; but `reset` takes out
+        # all that torch has set since.
+        for cache, token in dropped:
+            with suppress(ValueError):  # set in another context
+                cache.reset(token)
 
     def _is_dirty_for_all(self) -> None:
         self.config._is_dirty = True  # type: ignore[attr-defined]
