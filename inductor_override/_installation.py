@@ -22,18 +22,8 @@ from inductor_override._open_scopes import Carried, OpenScopes
 from inductor_override._process import process
 from inductor_override._store import ConfigStore
 from inductor_override._store_reads import WholeReads
-from inductor_override._stores import store_of
 
 Holder = Literal["scope", "enable", "options", "environment", "graph"]
-
-NAMES = tuple(
-    dict.fromkeys(
-        (row.owner, name)
-        for patch in patches.modules()
-        for row in patch.TARGETS
-        for name in row.name.split("|")
-    )
-)
 
 
 class Installation:
@@ -60,7 +50,7 @@ class Installation:
         self._children = ChildHook()
         self._imported: dict[str, ModuleType] | None = None
         self._said: set[str] = set()
-        self._compared: tuple[tuple[object, ...], patches.Selection, ConfigStore] | None = None
+        self._selector = patches.Selector()
 
     @property
     def installed(self) -> bool:
@@ -187,7 +177,7 @@ class Installation:
             config = modules[CONFIG]
             owners = {name: modules[name] for name in OWNERS if name in modules}
             try:
-                selection, store = self._select(config, owners)
+                selection, store = self._selector(config, owners)
                 if self._undo is None:
                     self._begin(selection, store)
                 self._attach_rows(selection, owners)
@@ -196,17 +186,6 @@ class Installation:
                 raise
             if selection.note:
                 self.say_once(selection.note)
-
-    def _select(
-        self, config: ModuleType, owners: dict[str, ModuleType]
-    ) -> tuple[patches.Selection, ConfigStore]:
-        seen = (config, *(vars(owners[o]).get(name) for o, name in NAMES if o in owners))
-        if self._compared is None or self._compared[0] != seen:  # scopes come and go, torch stays
-            selection = patches.select(sys.modules["torch"].__version__, config, owners)
-            store = store_of(config)
-            assert store is not None  # `select` has compared it
-            self._compared = (seen, selection, store)
-        return self._compared[1:]
 
     def _begin(self, selection: patches.Selection, store: ConfigStore) -> None:
         self._undo, process.installed = [], True
@@ -245,8 +224,8 @@ class Installation:
                 continue
             enabled = gate.outside_compile if role == "graph" else None
             hook = self._hooks[role] = Hook(owners[owner], name, wrappers[role], enabled)
+            undo.append(hook.detach)  # first, as above
             target = hook.attach()
-            undo.append(hook.detach)
             if role == "gate":
                 self._note_foreign(target)
             elif role == "compile":

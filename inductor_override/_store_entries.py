@@ -7,7 +7,7 @@ from contextvars import ContextVar, Token
 from types import ModuleType
 from typing import Any, ClassVar
 
-from inductor_override._names import OPTION
+from inductor_override._names import OPTION, TORCH_DECIDES
 from inductor_override._store import ConfigStore
 from inductor_override._store_reads import WholeReads
 
@@ -31,7 +31,10 @@ class Entries(ConfigStore):
         # A new dict instead of a new key: another thread may be walking through the old one.
         self._with = {**self._before, OPTION: self._new_entry(_config_module, default)}
         held["_config"] = self._with
-        self._changed()
+        # What a thread has cached without the key says what it would say with it, where torch
+        # decides; and dropping it takes most of the time that a scope takes.
+        if default != TORCH_DECIDES or not self.per_context:
+            self._changed()
 
     def remove(self) -> None:
         held = vars(self.config)
@@ -110,7 +113,6 @@ class ContextEntries(Entries):
         "_get_dict_dirty_keys_var": None,
         "_get_dict_cache_var": None,
         "_hash_dirty_var": True,
-        "_hash_cache_var": None,
     }
 
     def __init__(self, config: ModuleType) -> None:
@@ -178,7 +180,7 @@ class ContextEntries(Entries):
         From 2.13 on the FX graph cache's key is read from a dict that each thread keeps. A thread
         that keeps one from before would go on with the old key (and be served an artifact of
         torch's own), or ask for an option that is gone (`KeyError`). No thread can reach into
-        another's context, but all of them reach it through these four attributes.
+        another's context, but all of them reach it through these three attributes.
         """
         held = vars(self.config)
         if "_get_dict_cache_var" not in held:  # 2.12
@@ -192,7 +194,7 @@ class ContextEntries(Entries):
         for name, default in self._CACHES.items():
             cache: ContextVar[Any] = ContextVar(held[name].name, default=default)
             self._set_here.append((cache, cache.set(default)))
-            setattr(self.config, name, cache)
+            held[name] = cache  # much faster than the config's own `__setattr__`
         # A context holds what was ever set in it, for as long as it lives; but `reset` takes out
         # all that torch has set since.
         for cache, token in dropped:

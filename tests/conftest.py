@@ -127,7 +127,7 @@ class Snapshot:
         now = Snapshot()
         found = []
         if now.gate is not self.gate:
-            found.append(f"is_big_gpu is {now.gate!r}")
+            found.append(f"is_big_gpu is {now.gate!r}, was {self.gate!r}")
         found += [
             f"{where} is another object"
             for where, value in now.functions.items()

@@ -11,6 +11,7 @@ import torch
 import torch._inductor.compile_fx
 import torch._inductor.config as config
 from conftest import RELEASE
+from torch._inductor.graph import GraphLowering
 
 import inductor_override as io
 from inductor_override._installation import installation
@@ -184,21 +185,29 @@ def test_compile_fx_imported_by_name_before_the_hook(lowered, where, in_thread):
     assert set(lowered) == {7}
 
 
-def test_what_torch_patches_in_compile_fx_is_not_undone(monkeypatch, lowered):
+def test_what_torch_patches_in_compile_fx_is_not_undone(monkeypatch):
     """It switches CUDA graphs off for the C++ wrapper, for one; a scope may have them on."""
     name, seen = "triton.cudagraphs", []
-    inner = torch._inductor.compile_fx.compile_fx_inner
+    real, run = torch._dynamo.backends.common.aot_autograd, GraphLowering.run
 
-    def observed(*args, **kwargs):
+    def patched(**compilers):
+        compile_it = real(**compilers)
+
+        def within_compile_fx(*args, **kwargs):
+            with config.patch({name: True}):
+                return compile_it(*args, **kwargs)
+
+        return within_compile_fx
+
+    def observed(self, *args):
         seen.append(config.triton.cudagraphs)
-        return inner(*args, **kwargs)
+        return run(self, *args)
 
-    def backend(model, inputs):
-        wanted = {"inner_compile": observed}
-        with config.patch({name: True}):  # as compile_fx itself does around what it calls
-            return torch._inductor.compile_fx.compile_fx(model, inputs, **wanted)
-
-    torch._dynamo.reset()
+    # Imported by name until 2.12.
+    for owner in (torch._dynamo.backends.common, torch._inductor.compile_fx):
+        if vars(owner).get("aot_autograd") is real:
+            monkeypatch.setattr(owner, "aot_autograd", patched)
+    monkeypatch.setattr(GraphLowering, "run", observed)
     with io.override(min_sms=7, **{name: False}):
-        torch.compile(lambda x: x @ x, backend=backend)(torch.randn(4, 4))
-    assert seen == [True]
+        forward()
+    assert seen[0] is True

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
 
 from inductor_override._errors import UnsupportedTorchError
+from inductor_override._store import ConfigStore
+from inductor_override._stores import store_of
 from inductor_override.patches._contract import (
     PatchModule,
     Release,
@@ -20,6 +23,7 @@ __all__ = [
     "MODULES",
     "PatchModule",
     "Selection",
+    "Selector",
     "Target",
     "find_target",
     "known_range",
@@ -139,3 +143,31 @@ def _names(patch: PatchModule, owners: dict[str, ModuleType]) -> tuple[tuple[str
         for row in patch.TARGETS
         if row.owner in owners and (name := find_target(row, owners[row.owner]))
     )
+
+
+class Selector:
+    """`select` for the torch of this process, and its config's store.
+
+    It compares again only what is not as it was: scopes come and go, torch stays.
+    """
+
+    def __init__(self) -> None:
+        self._names = [
+            (row.owner, name)
+            for patch in modules()
+            for row in patch.TARGETS
+            for name in row.name.split("|")
+        ]
+        self._last: tuple[tuple[object, ...], Selection, ConfigStore] | None = None
+
+    def __call__(
+        self, config: ModuleType, owners: dict[str, ModuleType]
+    ) -> tuple[Selection, ConfigStore]:
+        """Raises what `select` raises."""
+        seen = (config, *(vars(owners[o]).get(name) for o, name in self._names if o in owners))
+        if self._last is None or self._last[0] != seen:
+            selection = select(sys.modules["torch"].__version__, config, owners)
+            store = store_of(config)
+            assert store is not None  # `select` has compared it
+            self._last = (seen, selection, store)
+        return self._last[1:]

@@ -64,26 +64,25 @@ class PatchModule(Protocol):
         """
 
 
-def compile_target() -> Target:
-    return Target(
-        role="compile",
-        owner=COMPILE_FX,
-        name="compile_fx",
-        upstream="https://github.com/pytorch/pytorch/blob/v2.15.0/torch/_inductor/compile_fx.py",
-        why="the one door that every graph goes through, cache hits too: scopes count them here",
-    )
+_COMPILE_FX_PY = "https://github.com/pytorch/pytorch/blob/v2.15.0/torch/_inductor/compile_fx.py"
 
+COMPILE = Target(
+    "compile",
+    COMPILE_FX,
+    "compile_fx",
+    upstream=_COMPILE_FX_PY,
+    why="the one door that every graph goes through, cache hits too: scopes count them here",
+)
 
-def graph_target() -> Target:
-    """From torch 2.6 on: before, the AOTAutograd cache does not keep backward graphs."""
-    return Target(
-        role="graph",
-        owner=COMPILE_FX,
-        name="_compile_fx_inner",
-        upstream="https://github.com/pytorch/pytorch/blob/v2.15.0/torch/_inductor/compile_fx.py",
-        why="a backward graph gets the values of its forward graph, also of one that was compiled "
-        "before the package was there: torch's cache keeps the two under one key",
-    )
+# From torch 2.6 on: before, the AOTAutograd cache does not keep backward graphs.
+GRAPH = Target(
+    "graph",
+    COMPILE_FX,
+    "_compile_fx_inner",
+    upstream=_COMPILE_FX_PY,
+    why="a backward graph gets the values of its forward graph, also of one that was compiled "
+    "before the package was there: torch's cache keeps the two under one key",
+)
 
 
 def find_target(target: Target, owner: ModuleType) -> str | None:

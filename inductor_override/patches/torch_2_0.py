@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from inductor_override._names import UTILS
-from inductor_override.patches._contract import Target, compile_target
+from inductor_override.patches._contract import COMPILE, Target
 
 FIRST = (2, 0)
 LAST = (2, 3)
@@ -29,7 +29,7 @@ TARGETS = (
         upstream="https://github.com/pytorch/pytorch/issues/106991",
         why="it asks the gate: here a foreign assignment to is_big_gpu is noticed",
     ),
-    compile_target(),
+    COMPILE,
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inductor_override._names import UTILS
-from inductor_override.patches._contract import Target, compile_target
+from inductor_override.patches._contract import COMPILE, Target
 from inductor_override.patches.torch_2_0 import count_sms as count_sms
 
 FIRST = (2, 4)
@@ -26,5 +26,5 @@ TARGETS = (
         upstream="https://github.com/pytorch/pytorch/issues/106991",
         why="it asks the gate: here a foreign assignment to is_big_gpu is noticed",
     ),
-    compile_target(),
+    COMPILE,
 )

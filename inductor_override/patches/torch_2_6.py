@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from inductor_override._names import UTILS
-from inductor_override.patches._contract import Target, compile_target, graph_target
+from inductor_override.patches._contract import COMPILE, GRAPH, Target
 
 FIRST = (2, 6)
 LAST = (2, 6)
@@ -27,8 +27,8 @@ TARGETS = (
         upstream="https://github.com/pytorch/pytorch/issues/106991",
         why="it asks the gate: here a foreign assignment to is_big_gpu is noticed",
     ),
-    compile_target(),
-    graph_target(),
+    COMPILE,
+    GRAPH,
 )
 
 

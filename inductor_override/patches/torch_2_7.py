@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 from inductor_override._names import UTILS
-from inductor_override.patches._contract import Target, compile_target, graph_target
+from inductor_override.patches._contract import COMPILE, GRAPH, Target
 
 FIRST = (2, 7)
 LAST = (2, 15)
@@ -28,8 +28,8 @@ TARGETS = (
         upstream="https://github.com/pytorch/pytorch/pull/143266",
         why="it asks the gate: here a foreign assignment to is_big_gpu is noticed",
     ),
-    compile_target(),
-    graph_target(),
+    COMPILE,
+    GRAPH,
 )
 
 

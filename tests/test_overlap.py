@@ -1,0 +1,214 @@
+"""Scopes of several threads, tasks, generators and contexts, each of which ends when it likes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import threading
+from collections import Counter
+
+import pytest
+import torch
+import torch._inductor.config as config
+from conftest import RELEASE
+from torch._inductor.graph import GraphLowering
+
+import inductor_override as io
+
+OPTION = "max_autotune_gemm_min_sms"
+EXTRA = "epilogue_fusion"  # a plain bool in every release
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::inductor_override.NoEffectWarning"),
+    pytest.mark.filterwarnings("ignore:.*nothing refers to it:RuntimeWarning"),
+]
+
+
+def test_scopes_of_two_threads_overlap(no_trace):
+    """A enters, B enters, A leaves, B leaves. Until 2.11 both see the youngest scope's value."""
+    a_is_in, b_is_in, a_is_out = (threading.Event() for _ in range(3))
+    seen: dict[str, object] = {}
+
+    def first() -> None:
+        with io.override(min_sms=1, **{EXTRA: False}):
+            a_is_in.set()
+            assert b_is_in.wait(60)
+            seen["a, both in"] = getattr(config, OPTION)
+        a_is_out.set()
+
+    def second() -> None:
+        assert a_is_in.wait(60)
+        with io.override(min_sms=2, **{EXTRA: False}):
+            b_is_in.set()
+            assert a_is_out.wait(60)
+            seen["b, alone"] = getattr(config, OPTION)
+            seen["live"] = io.status().live
+        seen["b, after"] = getattr(config, EXTRA)
+
+    before = getattr(config, EXTRA)
+    threads = [threading.Thread(target=f) for f in (first, second)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert seen == {
+        "a, both in": 1 if RELEASE >= (2, 12) else 2,
+        "b, alone": 2,
+        "live": True,
+        "b, after": before,
+    }
+    assert no_trace.differences() == []
+
+
+def test_interleaved_coroutines(no_trace):
+    seen: dict[str, list[int]] = {"a": [], "b": []}
+
+    async def task(name: str, value: int, turns: int) -> None:
+        with io.override(min_sms=value):
+            for _ in range(turns):
+                await asyncio.sleep(0)
+                seen[name].append(getattr(config, OPTION))
+
+    async def main() -> None:
+        await asyncio.gather(task("a", 1, 2), task("b", 2, 5))
+
+    asyncio.run(main())
+    if RELEASE >= (2, 12):
+        assert seen == {"a": [1, 1], "b": [2] * 5}
+    else:
+        assert seen["b"][-1] == 2
+    assert no_trace.differences() == []
+
+
+def test_a_task_that_outlives_the_scope_it_was_started_in(no_trace):
+    before = getattr(config, EXTRA)
+
+    async def child(parent_left: asyncio.Event) -> list[object]:
+        inner = io.override(min_sms=5, **{EXTRA: before})
+        with inner:
+            await parent_left.wait()
+            return [getattr(config, OPTION), getattr(config, EXTRA)]
+
+    async def main() -> list[object]:
+        parent_left = asyncio.Event()
+        with io.override(min_sms=1, **{EXTRA: not before}):
+            task = asyncio.ensure_future(child(parent_left))
+            await asyncio.sleep(0)
+        parent_left.set()
+        return await task
+
+    assert asyncio.run(main()) == [5, before]
+    assert no_trace.differences() == []
+
+
+def test_two_interleaved_generators_in_one_thread(no_trace):
+    def generator(value: int):
+        with io.override(min_sms=value):
+            yield getattr(config, OPTION)
+            yield getattr(config, OPTION)
+
+    one, two = generator(1), generator(2)
+    assert [next(one), next(two)] == [1, 2]
+    one.close()
+    assert next(two) == 2
+    two.close()
+    assert no_trace.differences() == []
+
+
+def test_leaving_in_another_thread_is_said_where_it_matters(in_thread, no_trace):
+    scope = io.override(min_sms=0)
+    in_thread(scope.__enter__)
+    if RELEASE >= (2, 12):
+        with pytest.warns(RuntimeWarning, match="entered in another thread"):
+            scope.__exit__(None, None, None)
+    else:
+        scope.__exit__(None, None, None)
+    assert no_trace.differences() == []
+
+
+def compile_one() -> None:
+    torch._dynamo.reset()
+    torch.compile(lambda x: x @ x)(torch.randn(4, 4))
+
+
+def test_a_context_copied_in_a_scope_that_has_ended(lowered):
+    """Where something else keeps the option there: `enable`, or another scope."""
+    io.enable(min_sms=5)
+    with io.override(min_sms=7, **{EXTRA: not getattr(config, EXTRA)}):
+        copied = contextvars.copy_context()
+    copied.run(compile_one)
+    assert copied.run(getattr, config, EXTRA) == getattr(config, EXTRA)
+    with io.override(min_sms=3):
+        with io.override(min_sms=7):
+            copied = contextvars.copy_context()
+        assert copied.run(io.status).min_sms == 3
+        copied.run(compile_one)
+    assert lowered == [5, 3]
+
+
+@pytest.mark.skipif(RELEASE < (2, 12), reason="until 2.11 there is one context")
+def test_scopes_leave_nothing_more_in_the_context():
+    """A context never forgets a ContextVar that was set in it."""
+
+    def kept():
+        names = Counter(variable.name for variable in contextvars.copy_context())
+        # torch's own config.patch leaves one each time, of which each compile has several.
+        return {name: names[name] for name in names if "ConfigPatch" not in name}
+
+    def scopes():
+        for _ in range(3):
+            with io.override(min_sms=7, **{EXTRA: not getattr(config, EXTRA)}):
+                compile_one()
+            compile_one()
+
+    scopes()
+    before = kept()
+    scopes()
+    assert kept() == before
+
+
+@pytest.mark.skipif(RELEASE < (2, 12), reason="until 2.11 there is one context")
+def test_leaving_a_scope_in_a_copied_context_is_said(lowered):
+    before = getattr(config, EXTRA)
+    io.enable(min_sms=5)
+    scope = io.override(min_sms=7, **{EXTRA: not before})
+    scope.__enter__()
+    with pytest.warns(RuntimeWarning, match="Leave a scope where it was entered"):
+        contextvars.copy_context().run(scope.__exit__, None, None, None)
+    compile_one()
+    assert (lowered, getattr(config, EXTRA)) == ([5], before)
+
+
+def test_it_waits_for_a_compile_in_another_thread(no_trace, monkeypatch):
+    """A compile that began with the option in the config must not find it gone."""
+    compiling, go_on = threading.Event(), threading.Event()
+    after: list[bool] = []
+
+    def function(x: torch.Tensor) -> torch.Tensor:
+        return x @ x
+
+    lower = GraphLowering.run
+
+    def slow_lowering(self: GraphLowering, *args: object) -> object:
+        compiling.set()
+        assert go_on.wait(60)
+        after.append(hasattr(config, OPTION))
+        return lower(self, *args)
+
+    monkeypatch.setattr(GraphLowering, "run", slow_lowering)
+
+    def compile_it() -> None:
+        torch.compile(function)(torch.randn(4, 4))
+
+    torch._dynamo.reset()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(io.override(min_sms=0))
+        thread = threading.Thread(target=compile_it)
+        thread.start()
+        assert compiling.wait(120)
+    assert hasattr(config, OPTION)
+    go_on.set()
+    thread.join(120)
+    assert after == [True]
+    torch._dynamo.reset()
+    assert no_trace.differences() == []
