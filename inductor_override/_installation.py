@@ -133,6 +133,7 @@ class Installation:
         """Change the process-wide value, under the values of scopes and of the user's own."""
         with self.lock:
             process.min_sms = value
+            self._finish_uninstalling()
             if self.store is None or self.scopes is None:
                 return
             if value == TORCH_DECIDES and self._upstream_default is not None:
@@ -170,8 +171,7 @@ class Installation:
             UnsupportedTorchError: nothing is left of what may have been in place before.
         """
         with self.lock:
-            if self._undoing:
-                self._uninstall()
+            self._finish_uninstalling()
             if self.selection is not None and len(self._hooks) == len(self.selection.patch.TARGETS):
                 return
             config = modules[CONFIG]
@@ -250,12 +250,17 @@ class Installation:
             "inductor-override decides instead; it stays in place when the override ends"
         )
 
+    def _finish_uninstalling(self) -> None:
+        """What an interrupt has stopped."""
+        if self._undoing:
+            self._uninstall()
+
     def _uninstall_if_unused(self) -> None:
         if self._undo is not None and not self._held:
             self._uninstall()
 
     def _uninstall(self) -> None:
-        """Take each step back. What an interrupt stops, the next one who comes goes on with."""
+        """Take each step back."""
         self._undoing = True
         self._held.discard(("environment", None))
         failed = None

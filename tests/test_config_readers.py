@@ -11,6 +11,7 @@ import torch._inductor.config as config
 from conftest import RELEASE
 
 import inductor_override as io
+from inductor_override._process import process
 
 OPTION = "max_autotune_gemm_min_sms"
 from_2_6 = pytest.mark.skipif(
@@ -42,6 +43,17 @@ def test_values_assigned_in_a_scope_stay():
         assert config.size_asserts is not was
     finally:
         config.size_asserts = was
+
+
+@pytest.mark.skipif(RELEASE < (2, 12), reason="until 2.11 no thread keeps a dict of its own")
+def test_a_threads_own_copy_is_dropped_where_the_process_decides(in_thread, monkeypatch, no_trace):
+    """Its caches would serve torch's artifacts to the process-wide value, and keep its own there."""
+    stock = in_thread(config.save_config_portable)
+    assert OPTION not in stock
+    monkeypatch.setattr(process, "min_sms", 5)  # as the environment sets it, before installing
+    with io.override(min_sms=7):
+        assert in_thread(config.save_config_portable)[OPTION] == 5
+    assert in_thread(config.save_config_portable) == stock
 
 
 class Slow:

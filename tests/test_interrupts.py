@@ -12,6 +12,7 @@ from types import FrameType
 
 import pytest
 import torch._inductor.config as config
+from conftest import Snapshot
 
 import inductor_override as inductor_override_package
 import inductor_override as io
@@ -80,18 +81,19 @@ def test_an_interrupt_within_a_step(where, after, disabled, monkeypatch, ask, no
     assert no_trace.differences() == []
 
 
-@afterwards
-def test_an_interrupt_at_any_line_of_entering_and_leaving(disabled, ask, no_trace):
-    """Once for each line of the package that runs, as a Ctrl-C would come."""
-    package = os.path.dirname(inductor_override_package.__file__)
+PACKAGE = os.path.dirname(inductor_override_package.__file__)
+
+
+def at_each_line(function):
+    """Raise in each line of the package that runs, once each; say where. As a Ctrl-C would come."""
 
     def interrupted_at(number: int) -> str:
-        """Where it was, empty when there were fewer lines."""
+        """Empty when there were fewer lines."""
         lines, where = 0, ""
 
         def trace(frame: FrameType, event: str, _: object) -> object:
             nonlocal lines, where
-            if not frame.f_code.co_filename.startswith(package):
+            if not frame.f_code.co_filename.startswith(PACKAGE):
                 return None
             if event == "line":
                 lines += 1
@@ -101,42 +103,65 @@ def test_an_interrupt_at_any_line_of_entering_and_leaving(disabled, ask, no_trac
                     raise Interrupted
             return trace
 
-        scope = io.override(min_sms=0, **{EXTRA: not before})
         sys.settrace(trace)
         try:
-            with scope:
-                pass
+            function()
         except Interrupted:
             pass
         finally:
             sys.settrace(None)
         return where
 
-    before = getattr(config, EXTRA)
-    left: dict[str, list[str]] = {}
     for number in itertools.count(1):
         where = interrupted_at(number)
         if not where:
-            break
+            assert number > 100
+            return
         # A trace function can raise where no real interrupt comes: when a `with` block is left, and
         # its lock not yet.
         for lock in (installation.lock, WholeReads._lock):
             while lock._is_owned():
                 lock.release()
+        yield where
+
+
+def differences(snapshot: Snapshot) -> list[str]:
+    if snapshot.differences():
+        gc.collect()  # the trace function, a frame and the scope are a cycle
+    return snapshot.differences()
+
+
+@afterwards
+def test_an_interrupt_at_any_line_of_entering_and_leaving(disabled, ask, no_trace):
+    before = getattr(config, EXTRA)
+
+    def a_scope():
+        with io.override(min_sms=0, **{EXTRA: not before}):
+            pass
+
+    for where in at_each_line(a_scope):
         if disabled:
             io.disable()
-            if no_trace.differences():
-                gc.collect()  # as below
-            left[where] = no_trace.differences()
+            assert differences(no_trace) == [], where
         with io.override(min_sms=0):
             assert ask() is True, where
-        if no_trace.differences():
-            gc.collect()  # the test's own trace function, a frame and the scope are a cycle
-        left[where] = left.get(where) or no_trace.differences()
-        if left[where]:
-            break
-    assert number > 100
-    assert {where: found for where, found in left.items() if found} == {}
+        assert differences(no_trace) == [], where
+
+
+@afterwards
+def test_an_interrupt_at_any_line_of_enabling_and_disabling(disabled, ask, no_trace):
+    def switch():
+        io.enable(min_sms=0)
+        io.disable()
+
+    for where in at_each_line(switch):
+        if disabled:
+            io.disable()
+            assert differences(no_trace) == [], where
+        with io.override(min_sms=7):
+            assert ask() is True, where
+        io.disable()
+        assert differences(no_trace) == [], where
 
 
 def test_a_failure_half_way_installs_nothing(monkeypatch, no_trace):

@@ -185,7 +185,7 @@ def test_compile_fx_imported_by_name_before_the_hook(lowered, where, in_thread):
     assert set(lowered) == {7}
 
 
-def test_what_torch_patches_in_compile_fx_is_not_undone(monkeypatch):
+def test_what_torch_patches_in_compile_fx_is_not_undone(monkeypatch, lowered):
     """It switches CUDA graphs off for the C++ wrapper, for one; a scope may have them on."""
     name, seen = "triton.cudagraphs", []
     real, run = torch._dynamo.backends.common.aot_autograd, GraphLowering.run
@@ -210,4 +210,29 @@ def test_what_torch_patches_in_compile_fx_is_not_undone(monkeypatch):
     monkeypatch.setattr(GraphLowering, "run", observed)
     with io.override(min_sms=7, **{name: False}):
         forward()
-    assert seen[0] is True
+    assert seen == [True]
+
+
+def test_a_late_backward_has_what_torch_patched_around_a_second_call_of_compile_fx(
+    monkeypatch, lowered
+):
+    """So torch comes back for its C++ wrapper, whose CUDA graphs it switches off."""
+    name, seen = "triton.cudagraphs", []
+    module, real, run = torch._inductor.compile_fx, COMPILE_FX, GraphLowering.run
+
+    def twice(model, inputs, inner_compile=module.compile_fx_inner, *args, **kwargs):
+        if config.triton.cudagraphs:
+            with config.patch({name: False}):
+                return module.compile_fx(model, inputs, inner_compile, *args, **kwargs)
+        return real(model, inputs, inner_compile, *args, **kwargs)
+
+    def observed(self, *args):
+        seen.append(config.triton.cudagraphs)
+        return run(self, *args)
+
+    monkeypatch.setattr(module, "compile_fx", twice)
+    monkeypatch.setattr(GraphLowering, "run", observed)
+    with io.override(min_sms=7, **{name: True}):
+        out = forward()
+    backward(out)
+    assert set(seen) == {False}

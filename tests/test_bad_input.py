@@ -1,0 +1,112 @@
+"""What is asked for wrongly changes nothing, and is answered with what is allowed."""
+
+from __future__ import annotations
+
+import pytest
+import torch._inductor.config as config
+from conftest import RELEASE
+
+import inductor_override as io
+
+OPTION = "max_autotune_gemm_min_sms"
+quiet = pytest.mark.filterwarnings("ignore::inductor_override.NoEffectWarning")
+
+
+@pytest.mark.parametrize("entry", [io.override, io.enable, lambda v: io.options(min_sms=v)])
+@pytest.mark.parametrize(
+    ("bad", "error"),
+    [
+        (-1, ValueError),
+        (True, TypeError),
+        (False, TypeError),
+        ("28", TypeError),
+        (28.0, TypeError),
+        ([], TypeError),
+    ],
+)
+def test_min_sms_says_what_was_given_and_what_is_allowed(entry, bad, error, no_trace):
+    with pytest.raises(error, match="int >= 0") as caught:
+        entry(bad)
+    assert repr(bad) in str(caught.value)
+    assert no_trace.differences() == []
+
+
+def test_min_sms_none_is_only_for_enable():
+    with pytest.raises(TypeError, match="int >= 0"):
+        io.override(None)
+    with pytest.raises(TypeError, match="int >= 0"):
+        io.options(min_sms=None)
+
+
+@pytest.mark.parametrize("entry", [io.override, io.options])
+def test_an_unknown_option_names_the_nearest(entry, no_trace):
+    with pytest.raises(ValueError, match=r"no option 'max_autotun'.*'max_autotune'"):
+        entry(max_autotun=True)
+    with pytest.raises(ValueError, match=r"no option 'min_sm'; did you mean 'min_sms'"):
+        entry(min_sm=0)
+    with pytest.raises(TypeError, match="min_sms"):
+        entry(**{OPTION: 3})
+    assert no_trace.differences() == []
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"mode": "max-autotune"}, "give the mode to torch.compile"),
+        ({"triton": {"cudagraphs": False}}, r"it is a group; write \*\*{'triton\."),
+        ({"epilogue_fussion": True}, "did you mean 'epilogue_fusion'"),
+    ],
+)
+def test_an_unknown_option_says_what_to_write(given, said, no_trace):
+    with pytest.raises(ValueError, match=said):
+        io.override(**given)
+    assert no_trace.differences() == []
+
+
+def test_override_without_parentheses_says_what_to_write():
+    with pytest.raises(TypeError, match=r"write @override\(\)"):
+
+        @io.override
+        def function():
+            pass
+
+
+@quiet
+@pytest.mark.parametrize("entry", [io.override, io.options])
+def test_a_value_of_another_kind_is_refused(entry, no_trace):
+    """A text is true, so torch would take "no" for yes."""
+    with pytest.raises(TypeError, match=r"epilogue_fusion is bool, True or False; got 'no'"):
+        entry(epilogue_fusion="no")
+    with pytest.raises(TypeError, match="compile_threads is int"):
+        entry(compile_threads="4")
+    assert no_trace.differences() == []
+    entry(epilogue_fusion=0)
+    entry(**{"cpp.simdlen": 8})  # None at first: says nothing about its kind
+
+
+def test_an_unknown_mode_names_the_nearest(no_trace):
+    with pytest.raises(ValueError, match="no mode 'max-autotone'; did you mean 'max-autotune'"):
+        io.options(mode="max-autotone")
+    assert no_trace.differences() == []
+
+
+def test_an_int_subclass_becomes_a_plain_int():
+    class Count(int):
+        pass
+
+    assert type(io.options(min_sms=Count(3))[OPTION]) is int
+
+
+@pytest.mark.skipif(RELEASE < (2, 6), reason="options forced by the environment came with 2.6")
+def test_an_option_that_cannot_take_effect_is_refused(no_trace):
+    entry = config._config["epilogue_fusion"]
+    entry.env_value_force = True
+    try:
+        with pytest.raises(ValueError, match="epilogue_fusion=False cannot take effect"):
+            io.override(min_sms=0, max_autotune=True, epilogue_fusion=False).__enter__()
+        del entry.env_value_force
+        assert no_trace.differences() == []
+    finally:
+        vars(entry).pop("env_value_force", None)
+        if "env_value_force" not in vars(type(entry)):
+            entry.env_value_force = entry.env_value_default
