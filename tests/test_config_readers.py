@@ -12,6 +12,7 @@ import torch._inductor.config as config
 from conftest import RELEASE
 
 import inductor_override as io
+from inductor_override._installation import installation
 from inductor_override._process import process
 
 OPTION = "max_autotune_gemm_min_sms"
@@ -201,3 +202,11 @@ def test_a_read_that_does_not_end_holds_up_nobody_for_long(no_trace, monkeypatch
     assert no_trace.differences() == []
     go_on.set()
     thread.join(60)
+
+
+def test_a_guard_that_was_left_there_is_not_taken_for_someone_elses(no_trace):
+    """Two interrupts can leave it; a guard around itself would never end."""
+    with io.override(min_sms=7):
+        installation.store._reads.guard()
+        config.save_config()
+    assert no_trace.differences() == []

@@ -128,6 +128,20 @@ def test_a_wrapt_wrapper_above_ours_keeps_its_place_and_loses_us(set_sms):
     assert len(calls) == 1
 
 
+def test_a_wrapt_wrapper_above_ours_is_gone_over_once(set_sms):
+    """Ours goes on top again; the one below theirs is taken off."""
+
+    @wrapt.decorator
+    def theirs(wrapped, instance, args, kwargs):
+        return wrapped(*args, **kwargs)
+
+    with io.override(min_sms=0) as scope:
+        utils.is_big_gpu = theirs(utils.is_big_gpu)
+        with torch._inductor.config.patch({"max_autotune_gemm_min_sms": -1}):
+            assert ask_as_lowering_does() is False
+    assert scope.consulted == 1
+
+
 def test_a_closure_over_ours_is_harmless_afterwards(set_sms):
     with io.override(min_sms=0):
         ours = utils.is_big_gpu
