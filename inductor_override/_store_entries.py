@@ -7,7 +7,7 @@ from contextvars import ContextVar, Token
 from types import ModuleType
 from typing import Any, ClassVar
 
-from inductor_override._names import OPTION, TORCH_DECIDES
+from inductor_override._names import OPTION
 from inductor_override._store import ConfigStore
 from inductor_override._store_reads import WholeReads
 
@@ -31,10 +31,7 @@ class Entries(ConfigStore):
         # A new dict instead of a new key: another thread may be walking through the old one.
         self._with = {**self._before, OPTION: self._new_entry(_config_module, default)}
         held["_config"] = self._with
-        # What a thread has cached without the key says what it would say with it, where torch
-        # decides; and dropping it takes most of the time that a scope takes.
-        if default != TORCH_DECIDES or not self.per_context:
-            self._changed()
+        self._changed()
 
     def remove(self) -> None:
         held = vars(self.config)
