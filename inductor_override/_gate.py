@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -72,7 +72,9 @@ class Gate:
         with nullcontext() if depth else self.compiling():
             if not self.live:  # the last scope has ended just before, in another thread
                 return wrapped(*args, **kwargs)
-            seen_here = self._look_around()
+            seen_here = self._look_around(
+                args[1] if len(args) > 1 else kwargs.get("example_inputs_")
+            )
             try:
                 self._depth.value = self._depth.deepest = depth + 1
                 options = args[3] if len(args) > 3 else kwargs.get("config_patches")
@@ -102,7 +104,7 @@ class Gate:
             if not self.live:
                 return wrapped(*args, **kwargs)
             if not kwargs.get("is_backward"):
-                seen_here = self._look_around()
+                seen_here = self._look_around(args[1] if len(args) > 1 else None)
             result = self._compile_graph(wrapped, args, kwargs)
         for seen in seen_here:
             seen.graphs += 1
@@ -115,12 +117,13 @@ class Gate:
         """Whether `on_compile` is not around what runs in this thread."""
         return self._depth.value == 0
 
-    def _look_around(self) -> Collection[Seen]:
+    def _look_around(self, inputs: Iterable[object] | None) -> Collection[Seen]:
         """Who has to know of what is compiled here, after what others did meanwhile is settled."""
         self.keep_on_top()
         self.scopes.settle()
         seen_here = self.scopes.seen_here()
-        self._note_autotuning(seen_here)
+        if seen_here:
+            self._note(seen_here, inputs or ())
         return seen_here
 
     def _decide(self, wrapped: Any, args: Any, kwargs: Any) -> bool:
@@ -157,9 +160,10 @@ class Gate:
         if min_sms != TORCH_DECIDES:
             _trace.record({OPTION: min_sms, "patch_module": self.patch.__name__})
 
-    def _note_autotuning(self, seen_here: Collection[Seen]) -> None:
-        if seen_here:
-            config = self.store.config
-            on = config.max_autotune or getattr(config, "max_autotune_gemm", False)  # from 2.1 on
-            for seen in seen_here:
-                seen.autotuned = seen.autotuned or bool(on)
+    def _note(self, seen_here: Collection[Seen], inputs: Iterable[object]) -> None:
+        config = self.store.config
+        on = config.max_autotune or getattr(config, "max_autotune_gemm", False)  # from 2.1 on
+        devices = {str(each.device.type) for each in inputs if hasattr(each, "device")}
+        for seen in seen_here:
+            seen.autotuned = seen.autotuned or bool(on)
+            seen.devices |= devices

@@ -34,12 +34,14 @@ def who_runs() -> tuple[int, int]:
 class Seen:
     """What was seen while a scope was open."""
 
-    __slots__ = ("autotuned", "consulted", "graphs", "passed")
+    __slots__ = ("autotuned", "consulted", "devices", "graphs", "passed")
 
     def __init__(self) -> None:
         self.consulted = self.passed = self.graphs = 0
         self.autotuned = False
         """Whether a graph was compiled with max_autotune or max_autotune_gemm on."""
+        self.devices: set[str] = set()
+        """Types of the devices that inputs of compiled graphs are on."""
 
 
 class Entry:

@@ -192,12 +192,8 @@ class Scope:
     def _say_if_without_effect(self, entry: Entry, scopes: OpenScopes) -> None:
         seen = entry.seen
         if seen.graphs or seen.consulted:
-            if seen.graphs and not seen.consulted and not seen.autotuned:
-                installation.say_once(
-                    f"{self!r}: {seen.graphs} graph(s) compiled, none with max-autotune, so "
-                    "nothing asked the gate. Use torch.compile(..., mode='max-autotune'), or add "
-                    "max_autotune_gemm=True to the override"
-                )
+            if why := _why_nothing_asked(seen):
+                installation.say_once(f"{self!r}: {seen.graphs} graph(s) compiled, {why}")
             return
         if self._decorates is not None and self.graphs_compiled:
             return  # a decorated function compiles at its first calls, not at each
@@ -227,6 +223,20 @@ class Scope:
         while frame is not None and frame.f_globals.get("__name__") in (__name__, "contextlib"):
             frame, level = frame.f_back, level + 1
         warnings.warn(message, category, stacklevel=level)
+
+
+def _why_nothing_asked(seen: Seen) -> str | None:
+    """None: the gate was asked, or the graphs may have come from torch's caches."""
+    if seen.consulted:
+        return None
+    if not seen.autotuned:
+        return (
+            "none with max-autotune, so nothing asked the gate. Use torch.compile(..., "
+            "mode='max-autotune'), or add max_autotune_gemm=True to the override"
+        )
+    if seen.devices == {"cpu"}:
+        return "all for the CPU: the gate is asked for GPUs only. Move model and inputs to the GPU"
+    return None
 
 
 def _reset_dynamo() -> None:

@@ -5,6 +5,7 @@ What is observed is the option's value at each lowering; the gate itself is aske
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 import pytest
@@ -144,3 +145,48 @@ def test_aoti_compile_and_package(lowered, tmp_path):
         torch._inductor.aoti_compile_and_package(exported, package_path=path, inductor_configs=how)
     assert set(lowered) == {7}
     assert os.path.getsize(path) > 0
+
+
+@pytest.mark.skipif(RELEASE < (2, 8), reason="compiled autograd has this setting since 2.8")
+def test_compiled_autograd_compiles_backwards_on_their_own(lowered):
+    """With the value that is in force at the backward pass: it traces it as a new graph."""
+    x, w = torch.randn(4, 4), torch.randn(4, 4, requires_grad=True)
+    compiler = torch.compile(backend="inductor")
+    with io.override(min_sms=7):
+        out = torch.compile(lambda x, w: x @ w)(x, w)
+    io.enable(min_sms=9)
+    with torch._dynamo.compiled_autograd._enable(compiler):
+        out.sum().backward()
+    assert (lowered[0], lowered[-1]) == (7, 9)
+
+
+@pytest.mark.skipif(RELEASE < (2, 10), reason="regional_inductor came with torch 2.10")
+@pytest.mark.filterwarnings("ignore::inductor_override.NoEffectWarning")
+def test_a_region_compiles_its_backward_on_its_own_and_the_annotation_reaches_both(lowered):
+    import torch.fx.traceback as traceback
+    from torch._dynamo.backends.common import aot_autograd
+    from torch.fx.passes.regional_inductor import regional_inductor
+
+    def in_regions(model, inputs):
+        return regional_inductor(model, *inputs)
+
+    def forward_and_backward(annotation, scope):
+        def function(x, w):
+            y = x.sin()
+            with traceback.annotate({"compile_with_inductor": annotation}):
+                y = y @ w
+            return y.cos()
+
+        torch._dynamo.reset()
+        del lowered[:]
+        x, w = torch.randn(4, 4), torch.randn(4, 4, requires_grad=True)
+        backend = aot_autograd(fw_compiler=in_regions, bw_compiler=in_regions)
+        with traceback.preserve_node_meta():
+            with scope:
+                out = torch.compile(function, backend=backend, fullgraph=True)(x, w)
+            out.sum().backward()
+        return lowered
+
+    assert forward_and_backward(0, io.override(min_sms=7)) == [7, None]
+    options = {"inductor_configs": io.options(min_sms=9)}
+    assert forward_and_backward(options, contextlib.nullcontext()) == [9, 9]

@@ -200,7 +200,7 @@ def test_a_decorated_function_that_never_compiles_warns_at_its_own_line():
     assert one.lineno == step.__wrapped__.__code__.co_firstlineno
 
 
-def test_compiled_without_max_autotune_is_said_once(compiled, caplog):
+def test_why_nothing_asked_the_gate_is_said_once(compiled, ask, caplog):
     def said() -> list[str]:
         return [r.getMessage() for r in caplog.records if r.name == "inductor_override"]
 
@@ -210,8 +210,15 @@ def test_compiled_without_max_autotune_is_said_once(compiled, caplog):
     (sentence,) = said()
     assert "none with max-autotune" in sentence
     caplog.clear()
+    for _ in range(2):
+        with io.override(min_sms=0):
+            compiled(options={"max_autotune": True})
+    (sentence,) = said()
+    assert "1 graph(s) compiled, all for the CPU" in sentence
+    caplog.clear()
     with io.override(min_sms=0):
         compiled(options={"max_autotune": True})
+        ask()
     assert said() == []
 
 
