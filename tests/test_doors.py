@@ -18,10 +18,6 @@ import inductor_override as io
 from inductor_override._installation import installation
 
 OPTION = "max_autotune_gemm_min_sms"
-needs_children = pytest.mark.skipif(
-    not hasattr(torch._inductor.compile_fx, "fx_compile_mode") or RELEASE < (2, 7),
-    reason="compiling in a child process came with torch 2.7",
-)
 
 
 def forward(**how):

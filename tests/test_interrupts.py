@@ -19,7 +19,6 @@ import inductor_override as io
 from inductor_override._installation import installation
 from inductor_override._store_reads import WholeReads
 
-OPTION = "max_autotune_gemm_min_sms"
 EXTRA = "epilogue_fusion"  # a plain bool in every release
 pytestmark = [
     pytest.mark.filterwarnings("ignore::inductor_override.NoEffectWarning"),

@@ -15,7 +15,6 @@ import torch._inductor.config as config
 import inductor_override as io
 from inductor_override import NoEffectWarning
 
-OPTION = "max_autotune_gemm_min_sms"
 quiet = pytest.mark.filterwarnings("ignore::inductor_override.NoEffectWarning")
 
 
