@@ -8,13 +8,14 @@ Its cache keeps the two together, under a key that has the forward graph's value
 from __future__ import annotations
 
 import inspect
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from inductor_override._names import OPTION, TORCH_DECIDES
+from inductor_override._names import COMPILE_FX, OPTION, TORCH_DECIDES
 from inductor_override._open_scopes import Carried
 
 STOCK = Carried((), {OPTION: TORCH_DECIDES})
@@ -50,9 +51,9 @@ def hand_on(
     """
     import wrapt
 
-    inner = args[2] if len(args) > 2 else kwargs.get("inner_compile")
+    inner = args[2] if len(args) > 2 else kwargs.get("inner_compile") or _default_inner(compile_fx)
     if inner is None:
-        inner = inspect.signature(compile_fx).parameters["inner_compile"].default
+        return args, kwargs
 
     def late(wrapped: Any, instance: Any, inner_args: Any, inner_kwargs: Any) -> Any:
         return _compile(put_in_force(carried), wrapped, inner_args, inner_kwargs)
@@ -67,8 +68,25 @@ def hand_on(
     return args, {**kwargs, "inner_compile": with_its_values}
 
 
+def _default_inner(compile_fx: Any) -> Any:
+    """What `compile_fx` would take. None: it is someone else's, and takes no `inner_compile`."""
+    try:
+        parameters = inspect.signature(compile_fx).parameters
+    except (TypeError, ValueError):
+        return None
+    if "inner_compile" in parameters:
+        return parameters["inner_compile"].default
+    passed_on = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+    return vars(sys.modules[COMPILE_FX])["compile_fx_inner"] if passed_on else None
+
+
 def compile_graph(
-    compile_it: Any, args: Any, kwargs: Any, now: Callable[[], Carried], put_in_force: PutInForce
+    compile_it: Any,
+    args: Any,
+    kwargs: Any,
+    now: Callable[[], Carried],
+    put_in_force: PutInForce,
+    say_once: Callable[[str], None],
 ) -> Any:
     """Compile a graph, and where `hand_on` did not see its forward graph, still with its values.
 
@@ -82,8 +100,13 @@ def compile_graph(
     if not kwargs.get("is_backward"):
         _forwards[context] = now()
         return compile_it(*args, **kwargs)
-    there = put_in_force(_forwards.get(context, STOCK))
-    return _compile(there, compile_it, args, kwargs)
+    carried = _forwards.get(context, STOCK)
+    if carried is STOCK and now().values != STOCK.values:
+        say_once(
+            "a backward graph is compiled as torch decides: its forward graph was compiled before "
+            "the package was there, or not by Inductor. Compile both under the override"
+        )
+    return _compile(put_in_force(carried), compile_it, args, kwargs)
 
 
 def _compile(there: AbstractContextManager[None], compile_it: Any, args: Any, kwargs: Any) -> Any:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import sys
 import threading
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from inductor_override import _carry, _trace
-from inductor_override._names import OPTION, TORCH_DECIDES, log
+from inductor_override._names import OPTION, TORCH_DECIDES
 from inductor_override._open_scopes import OpenScopes, Seen
 from inductor_override._store import ConfigStore
 from inductor_override.patches import PatchModule
 
 
-class _Depth(threading.local):
-    """How many calls of `compile_fx` this thread is in, and was in at the deepest."""
+class _Here(threading.local):
+    """Of this thread."""
 
-    value = deepest = 0
+    depth = deepest = 0
+    """How many calls of `compile_fx` it is in, and was in at the deepest."""
+    counting: Collection[Seen] = ()
+    """Where these calls are counted."""
 
 
 class Gate:
@@ -28,6 +32,7 @@ class Gate:
             assignment.
         compiling: around each compile, in any thread.
         put_in_force: puts the option, with the values that it is given, in force for one graph.
+        say_once: to the log.
     """
 
     def __init__(
@@ -38,13 +43,13 @@ class Gate:
         keep_on_top: Callable[[], None],
         compiling: Callable[[], AbstractContextManager[None]],
         put_in_force: _carry.PutInForce,
+        say_once: Callable[[str], None],
     ) -> None:
         self.patch, self.store, self.scopes = patch, store, scopes
         self.keep_on_top, self.compiling = keep_on_top, compiling
-        self.put_in_force = put_in_force
+        self.put_in_force, self.say_once = put_in_force, say_once
         self.live = True
-        self._depth = _Depth()
-        self._held_back: set[tuple[str, int]] = set()
+        self._here = _Here()
 
     def close(self) -> None:
         """From now on the hooks only pass calls on, also one kept in someone's closure."""
@@ -68,7 +73,8 @@ class Gate:
 
     def on_compile(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         """Around `compile_fx`, which calls itself again for each layer of options."""
-        depth = self._depth.value
+        here = self._here
+        depth, outer = here.depth, here.counting
         with nullcontext() if depth else self.compiling():
             if not self.live:  # the last scope has ended just before, in another thread
                 return wrapped(*args, **kwargs)
@@ -76,7 +82,8 @@ class Gate:
                 args[1] if len(args) > 1 else kwargs.get("example_inputs_")
             )
             try:
-                self._depth.value = self._depth.deepest = depth + 1
+                here.depth = here.deepest = depth + 1
+                here.counting = seen_here
                 options = args[3] if len(args) > 3 else kwargs.get("config_patches")
                 if not options:  # else in the next layer: torch's patch has to be the inner one
                     now = self.scopes.now()
@@ -84,12 +91,12 @@ class Gate:
                         wrapped, args, kwargs, now, self.put_in_force, self.outside_compile
                     )
                 result = wrapped(*args, **kwargs)
-                if self._depth.deepest == depth + 1:  # where all layers of options are in force
+                if here.deepest == depth + 1:  # where all layers of options are in force
                     self._trace()
             finally:
-                self._depth.value = depth
-        if depth == 0:
-            for seen in seen_here:
+                here.depth, here.counting = depth, outer
+        for seen in seen_here:
+            if seen not in outer:  # not a layer of options, but a scope of its own in a compile
                 seen.graphs += 1
         return result
 
@@ -111,59 +118,58 @@ class Gate:
         return result
 
     def _compile_graph(self, wrapped: Any, args: Any, kwargs: Any) -> Any:
-        return _carry.compile_graph(wrapped, args, kwargs, self.scopes.now, self.put_in_force)
+        return _carry.compile_graph(
+            wrapped, args, kwargs, self.scopes.now, self.put_in_force, self.say_once
+        )
 
     def outside_compile(self) -> bool:
         """Whether `on_compile` is not around what runs in this thread."""
-        return self._depth.value == 0
+        return self._here.depth == 0
 
-    def _look_around(self, inputs: Iterable[object] | None) -> Collection[Seen]:
+    def _look_around(self, inputs: object) -> Collection[Seen]:
         """Who has to know of what is compiled here, after what others did meanwhile is settled."""
         self.keep_on_top()
         self.scopes.settle()
+        self.store.unset_if_default()
         seen_here = self.scopes.seen_here()
         if seen_here:
-            self._note(seen_here, inputs or ())
+            self._note(seen_here, inputs)
         return seen_here
 
     def _decide(self, wrapped: Any, args: Any, kwargs: Any) -> bool:
         min_sms = self.store.min_sms()
-        if min_sms == 0 and type(min_sms) is int:
-            return True
         if isinstance(min_sms, bool) or not isinstance(min_sms, int):
             raise TypeError(
                 f"torch._inductor.config.{OPTION} must be an int (-1: torch decides, 0: every GPU "
                 f"passes, N: from N SMs on); it is {min_sms!r}"
             )
+        if min_sms == 0:
+            return True
         if min_sms <= TORCH_DECIDES:
             return bool(wrapped(*args, **kwargs))
         sms = self.patch.count_sms(*args, **kwargs)
         if sms is None:  # ROCm: torch goes by architecture, SMs say nothing
             return bool(wrapped(*args, **kwargs))
         if sms < min_sms:
-            self._say_held_back(str(args[0] if args else "0"), sms, min_sms)
-        return sms >= min_sms
-
-    def _say_held_back(self, device: str, sms: int, min_sms: int) -> None:
-        if (device, min_sms) not in self._held_back:
-            self._held_back.add((device, min_sms))
-            log.warning(
-                "GPU %s has %d SMs, %s is %d: no GEMM templates for it",
-                device,
-                sms,
-                OPTION,
-                min_sms,
+            device = args[0] if args else 0
+            self.say_once(
+                f"GPU {device} has {sms} SMs, {OPTION} is {min_sms}: no GEMM templates for it"
             )
+        return sms >= min_sms
 
     def _trace(self) -> None:
         min_sms = self.store.read(OPTION)
         if min_sms != TORCH_DECIDES:
             _trace.record({OPTION: min_sms, "patch_module": self.patch.__name__})
 
-    def _note(self, seen_here: Collection[Seen], inputs: Iterable[object]) -> None:
+    def _note(self, seen_here: Collection[Seen], inputs: object) -> None:
         config = self.store.config
         on = config.max_autotune or getattr(config, "max_autotune_gemm", False)  # from 2.1 on
-        devices = {str(each.device.type) for each in inputs if hasattr(each, "device")}
+        tensor = sys.modules["torch"].Tensor
+        devices = {
+            str(each.device.type) if isinstance(each, tensor) else type(each).__name__
+            for each in (inputs if isinstance(inputs, (list, tuple)) else ())
+        }
         for seen in seen_here:
             seen.autotuned = seen.autotuned or bool(on)
             seen.devices |= devices

@@ -8,22 +8,21 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
 from types import ModuleType
-from typing import Literal
 
-from inductor_override import _precompile, patches
+from inductor_override import _carry, _precompile, patches
 from inductor_override._children import ChildHook
+from inductor_override._errors import UnsupportedTorchError
 from inductor_override._gate import Gate
+from inductor_override._holders import Holder, Holders, graph_key
 from inductor_override._hooks import Hook, Wrapper, describe
 from inductor_override._names import COMPILE_FX, CONFIG, OPTION, OWNERS, TORCH_DECIDES, log
 from inductor_override._open_scopes import Carried, OpenScopes
 from inductor_override._process import process
-from inductor_override._store import ConfigStore
+from inductor_override._store import ConfigStore, Default
 from inductor_override._store_reads import WholeReads
-
-Holder = Literal["scope", "enable", "options", "environment", "graph"]
 
 
 class Installation:
@@ -36,7 +35,7 @@ class Installation:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self._held: set[tuple[Holder, object]] = set()
+        self._holders = Holders()
         self.foreign: list[str] = []
         """Who else has assigned to the gate, as far as it was noticed."""
         self.selection: patches.Selection | None = None
@@ -59,7 +58,7 @@ class Installation:
     @property
     def holders(self) -> Counter[Holder]:
         """Who needs it, and how often."""
-        return Counter(holder for holder, _ in self._held)
+        return self._holders.count()
 
     @property
     def upstream_has_option(self) -> bool:
@@ -89,23 +88,23 @@ class Installation:
             self._imported = modules
         with self.lock:
             self.install(modules)
-            self._held.add((holder, key))
+            self._holders.add(holder, key)
             assert self.scopes is not None
             return self.scopes
 
     def let_go(self, holder: Holder, key: object = None) -> None:
         with self.lock:
-            self._held.discard((holder, key))
+            self._holders.drop(holder, key)
             self._uninstall_if_unused()
 
     @contextmanager
     def compiling(self) -> Iterator[None]:
         """It stays: a compile that started with the option must not find it gone half-way."""
-        key = object()
+        key = graph_key()
         try:
             with self.lock:
                 if self.installed:
-                    self._held.add(("graph", key))
+                    self._holders.add("graph", key)
                     if not self.upstream_has_option:
                         self._children.attach(sys.modules[COMPILE_FX])
             yield
@@ -114,17 +113,27 @@ class Installation:
 
     @contextmanager
     def put_in_force(self, carried: Carried) -> Iterator[None]:
-        """The option is there, and these values are in force, in any thread and at any time."""
-        key = object()
+        """The option is there, and these values are in force, in any thread and at any time.
+
+        Where someone has changed torch meanwhile, so that it is no known one, torch decides: a
+        backward graph is compiled in a call that is not ours to fail.
+        """
+        key = graph_key()
         try:
-            with self.hold("graph", key).again(carried):
+            there: AbstractContextManager[None] = nullcontext()
+            try:
+                there = self.hold("graph", key).again(carried)
+            except UnsupportedTorchError as error:
+                if carried.values != _carry.STOCK.values:
+                    self.say_once(f"a backward graph is compiled without {carried.values}: {error}")
+            with there:
                 yield
         finally:
             self.let_go("graph", key)
 
     def let_go_of_all_but_scopes(self) -> None:
         with self.lock:
-            self._held = {held for held in self._held if held[0] in ("scope", "graph")}
+            self._holders.drop_all_but("scope", "graph")
             process.waiting = False
             self.set_base(TORCH_DECIDES)
             self._uninstall_if_unused()
@@ -139,10 +148,9 @@ class Installation:
             if value == TORCH_DECIDES and self._upstream_default is not None:
                 value = self._upstream_default
             self.scopes.settle()
-            if not self.scopes.here():
-                self.store.unset_if_default()
+            self.store.unset_if_default()
             if not self.store.default_is_value:
-                self.store.set_default(value)
+                self.store.set_default(Default(value))
                 return
             ruling = self.store.read(OPTION)
             self.store.set_default(value)
@@ -156,11 +164,10 @@ class Installation:
             UnsupportedTorchError: as `install`.
         """
         with self.lock:
-            held = ("environment", None) in self._held
-            if CONFIG in modules and (process.waiting or held):
+            if CONFIG in modules and (process.waiting or self._holders.has("environment")):
                 self.install(modules)
                 process.waiting = False
-                self._held.add(("environment", None))
+                self._holders.add("environment")
 
     def install(self, modules: dict[str, ModuleType]) -> None:
         """Put the option and every row whose owner is among `modules` in place.
@@ -189,7 +196,7 @@ class Installation:
 
     def _begin(self, selection: patches.Selection, store: ConfigStore) -> None:
         self._undo, process.installed = [], True
-        self.selection, self.store, self.scopes = selection, store, OpenScopes(store)
+        self.selection, self.store, self.scopes = selection, store, OpenScopes(store, self.lock)
         if store.has(OPTION):
             self._upstream_default = store.default()
             self._undo.append(partial(store.set_default, self._upstream_default))
@@ -199,7 +206,7 @@ class Installation:
             )
         else:
             self._undo.append(store.remove)  # first: an interrupt may come in the middle of `add`
-            store.add(process.min_sms)
+            store.add(Default(process.min_sms))
         self._gate = gate = Gate(
             selection.patch,
             store,
@@ -207,6 +214,7 @@ class Installation:
             self._keep_on_top,
             self.compiling,
             self.put_in_force,
+            self.say_once,
         )
         self._undo += [gate.close, self._children.detach]
         if _precompile.is_on():
@@ -256,13 +264,13 @@ class Installation:
             self._uninstall()
 
     def _uninstall_if_unused(self) -> None:
-        if self._undo is not None and not self._held:
+        if self._undo is not None and not self._holders:
             self._uninstall()
 
     def _uninstall(self) -> None:
         """Take each step back."""
         self._undoing = True
-        self._held.discard(("environment", None))
+        self._holders.drop("environment")
         failed = None
         while self._undo:
             try:
@@ -283,8 +291,9 @@ class Installation:
         """In the child of a fork, which has only one of its parent's threads."""
         self.lock = threading.RLock()  # another thread may have held it
         if self.scopes is not None:
-            self.scopes.lock = threading.RLock()
+            self.scopes.lock = self.lock
         WholeReads.after_fork()
+        self._holders.drop_graphs_of_other_threads()
 
     def say_once(self, sentence: str) -> None:
         if sentence not in self._said:

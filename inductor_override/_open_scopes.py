@@ -41,7 +41,7 @@ class Seen:
         self.autotuned = False
         """Whether a graph was compiled with max_autotune or max_autotune_gemm on."""
         self.devices: set[str] = set()
-        """Types of the devices that inputs of compiled graphs are on."""
+        """Types of the devices of the graphs' inputs; of other inputs, their own type."""
 
 
 class Entry:
@@ -88,9 +88,8 @@ _entered: ContextVar[None] = ContextVar("inductor_override.entered")
 class OpenScopes:
     """The open scopes of one config store: of the process, or of the context that asks."""
 
-    def __init__(self, store: ConfigStore) -> None:
-        self.store = store
-        self.lock = threading.RLock()
+    def __init__(self, store: ConfigStore, lock: threading.RLock) -> None:
+        self.store, self.lock = store, lock
         self._in_process: _Entries = ()
 
     def here(self) -> _Entries:

@@ -235,7 +235,7 @@ def _why_nothing_asked(seen: Seen) -> str | None:
             "mode='max-autotune'), or add max_autotune_gemm=True to the override"
         )
     if seen.devices == {"cpu"}:
-        return "all for the CPU: the gate is asked for GPUs only. Move model and inputs to the GPU"
+        return "all with inputs on the CPU, but the gate is asked for GPUs only"
     return None
 
 

@@ -13,6 +13,18 @@ from typing import Any
 from inductor_override._names import OPTION
 
 
+class Default(int):
+    """The process-wide value of the package's option, told apart from what someone assigns.
+
+    At its end torch's `config.patch` (before 2.15) assigns what it found; so does each compile with
+    `torch.compile(options=)`, in its thread. No one asked for that: it must not rule over the
+    process-wide value of later on.
+    """
+
+    def __reduce__(self) -> tuple[type[int], tuple[int]]:
+        return int, (int(self),)  # to a process that may not have the package
+
+
 class ConfigStore(ABC):
     """Inductor's config, seen as a store of options."""
 
@@ -39,7 +51,7 @@ class ConfigStore(ABC):
         return self.read(OPTION)
 
     @abstractmethod
-    def add(self, default: int) -> None:
+    def add(self, default: Default) -> None:
         """Add the package's option, with this process-wide default."""
 
     @abstractmethod
@@ -55,11 +67,7 @@ class ConfigStore(ABC):
         """Change the process-wide default of an option."""
 
     def unset_if_default(self) -> None:  # noqa: B027  (where default and value are one: nothing)
-        """Forget the package's option here if what is assigned is the default.
-
-        At its end torch's `config.patch` (before 2.15) assigns what it found; so does each compile
-        with `torch.compile(options=)`. No one asked for that: it must not rule over a new default.
-        """
+        """Forget the package's option here if what is assigned is a `Default`, of now or before."""
 
     @abstractmethod
     def prior(self, key: str) -> Any:

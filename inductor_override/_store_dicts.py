@@ -6,7 +6,7 @@ from types import ModuleType
 from typing import Any
 
 from inductor_override._names import OPTION
-from inductor_override._store import ConfigStore
+from inductor_override._store import ConfigStore, Default
 from inductor_override._store_reads import WholeReads
 
 _READERS = ("get_config_copy", "save_config_portable", "get_hash", "codegen_config")
@@ -30,7 +30,7 @@ class PlainDicts(ConfigStore):
         # Not by `_config`: `load_config` puts keys there which the config does not have.
         return key in vars(self.config)["_allowed_keys"]
 
-    def add(self, default: int) -> None:
+    def add(self, default: Default) -> None:
         self._reads.guard()
         with self._reads:
             self._reads.wait_for_unguarded()

@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 from inductor_override._names import OPTION
-from inductor_override._store import ConfigStore
+from inductor_override._store import ConfigStore, Default
 from inductor_override._store_reads import WholeReads
 
 
@@ -22,7 +22,7 @@ class Entries(ConfigStore):
         # With `_get_dict` torch reads the whole config for its hash and its caches.
         self._reads = WholeReads(config, ("_get_dict",))
 
-    def add(self, default: int) -> None:
+    def add(self, default: Default) -> None:
         from torch.utils import _config_module
 
         held = vars(self.config)
@@ -44,6 +44,10 @@ class Entries(ConfigStore):
             self._reads.unguard()
             self._changed()
 
+    def read(self, key: str) -> Any:
+        value = super().read(key)
+        return int(self._entry(key).default) if isinstance(value, Default) else value
+
     def default(self) -> int:
         return self._entry(OPTION).default  # type: ignore[no-any-return]
 
@@ -53,7 +57,7 @@ class Entries(ConfigStore):
 
     def unset_if_default(self) -> None:
         entry = self._entry(OPTION)
-        if entry.user_override == entry.default:
+        if isinstance(entry.user_override, Default):
             entry.user_override = self._unset()
             self._changed()
 
@@ -77,13 +81,14 @@ class Entries(ConfigStore):
         if self._is_alias(entry):
             setattr(self.config, key, prior)
         else:
-            entry.user_override = prior
+            entry.user_override = self._unset() if isinstance(prior, Default) else prior
             self._changed()
 
     def min_sms(self) -> Any:
         # It has no alias, no environment variable of torch's, and no mutable default.
         entry = self._entry(OPTION)
-        return entry.default if type(entry.user_override) is object else entry.user_override
+        value = entry.user_override
+        return entry.default if type(value) in (object, Default) else value
 
     def _entry(self, key: str) -> Any:
         return vars(self.config)["_config"][key]
@@ -92,8 +97,8 @@ class Entries(ConfigStore):
     def _is_alias(entry: Any) -> bool:
         return getattr(entry, "alias", None) is not None  # from 2.7 on
 
-    def _new_entry(self, module: Any, default: int) -> Any:
-        return module._ConfigEntry(module.Config(default=default))
+    def _new_entry(self, module: Any, default: Default) -> Any:
+        return module._ConfigEntry(module.Config(default=default, value_type=int))
 
     def _changed(self) -> None:
         self.config._is_dirty = True  # type: ignore[attr-defined]
@@ -118,7 +123,8 @@ class ContextEntries(Entries):
         """Of the caches in use: what takes them out of the context that `_changed` ran in."""
 
     def prior(self, key: str) -> Any:
-        return None, self.read(key)
+        entry = self._entry(key)
+        return None, self.read(key) if self._is_alias(entry) else entry.user_override.get()
 
     def write(self, key: str, value: Any) -> Any:
         entry = self._entry(key)
@@ -137,29 +143,33 @@ class ContextEntries(Entries):
 
     def restore(self, key: str, prior: Any) -> None:
         token, value = prior
-        if token is None:
+        entry = self._entry(key)
+        if self._is_alias(entry):
             setattr(self.config, key, value)
             return
-        override = self._entry(key).user_override
+        override = entry.user_override
         try:
             # Unlike `set`, leaves nothing behind in the thread's context.
             override.reset(token)
-        except (ValueError, RuntimeError):  # a task that was started in the scope: another context
+        except (ValueError, RuntimeError, TypeError):
+            # A task that was started in the scope, so another context; or there is no token.
             override.set(value)
+        if isinstance(override.get(), Default):
+            override.set(self._unset())
         self._changed_here(key)
 
     def min_sms(self) -> Any:
         entry = self._entry(OPTION)
         value = entry.user_override.get()
-        return entry.default if type(value) is object else value
+        return entry.default if type(value) in (object, Default) else value
 
     def unset_if_default(self) -> None:
         entry = self._entry(OPTION)
-        if entry.user_override.get() == entry.default:
+        if isinstance(entry.user_override.get(), Default):
             entry.user_override.set(self._unset())
             self._changed_here(OPTION)
 
-    def _new_entry(self, module: Any, default: int) -> Any:
+    def _new_entry(self, module: Any, default: Default) -> Any:
         return module._ConfigEntry(module.Config(default=default, value_type=int), OPTION)
 
     def _changed_here(self, key: str) -> None:

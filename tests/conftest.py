@@ -13,6 +13,7 @@ import shutil
 import tempfile
 import types
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 
 # Before torch: one compile thread keeps a process small, and no test depends on a user's setting.
 os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
@@ -45,6 +46,7 @@ def _properties(device: object = None) -> object:
 torch.cuda.get_device_properties = _properties
 torch.cuda.get_device_capability = lambda device=None: (8, 6)
 
+import torch._dynamo.backends.common
 import torch._functorch.config as functorch_config
 import torch._inductor.compile_fx
 import torch._inductor.config as config
@@ -193,7 +195,10 @@ def in_thread() -> Iterator[Callable[[Callable[[], object]], object]]:
 
 @pytest.fixture
 def lowered(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int | None]]:
-    """The option's value, or None when it is absent, at each lowering. torch's caches are off."""
+    """The option's value, or None when it is absent, at each lowering. torch's caches are off.
+
+    In every thread: from torch 2.12 on `config.patch` reaches this one only, so the default too.
+    """
     seen: list[int | None] = []
     run = GraphLowering.run
 
@@ -203,8 +208,38 @@ def lowered(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int | None]]:
 
     monkeypatch.setattr(GraphLowering, "run", observed)
     torch._dynamo.reset()
-    with config.patch({"fx_graph_cache": False} if "fx_graph_cache" in config._config else {}):
-        has = "enable_autograd_cache" in functorch_config._config
-        with functorch_config.patch({"enable_autograd_cache": False} if has else {}):
-            yield seen
+    with ExitStack() as stack:
+        caches = ((config, "fx_graph_cache"), (functorch_config, "enable_autograd_cache"))
+        for module, name in caches:
+            if name in module._config:
+                stack.enter_context(module.patch({name: False}))
+                if RELEASE >= (2, 12):
+                    monkeypatch.setattr(module._config[name], "default", False)
+        yield seen
     torch._dynamo.reset()
+
+
+@pytest.fixture
+def within_compile_fx(
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[[Callable[[], AbstractContextManager[object]]], None]:
+    """Give a context in which `compile_fx` does the rest of its work, as torch does itself."""
+    common = torch._dynamo.backends.common
+    real = common.aot_autograd
+
+    def use(context: Callable[[], AbstractContextManager[object]]) -> None:
+        def patched(**compilers: object) -> Callable[..., object]:
+            compile_it = real(**compilers)
+
+            def in_context(*args: object, **kwargs: object) -> object:
+                with context():
+                    return compile_it(*args, **kwargs)
+
+            return in_context
+
+        # Imported by name until 2.12.
+        for owner in (common, torch._inductor.compile_fx):
+            if vars(owner).get("aot_autograd") is real:
+                monkeypatch.setattr(owner, "aot_autograd", patched)
+
+    return use

@@ -142,6 +142,39 @@ def test_a_wrapt_wrapper_above_ours_is_gone_over_once(set_sms):
     assert scope.consulted == 1
 
 
+def everything_passed_on(compile_fx):
+    return lambda *args, **kwargs: compile_fx(*args, **kwargs)
+
+
+def a_mock(compile_fx):
+    return mock.Mock(wraps=compile_fx)
+
+
+@pytest.mark.parametrize("theirs", [everything_passed_on, a_mock])
+def test_someone_elses_compile_fx(theirs, monkeypatch, compiled, lowered):
+    module = torch._inductor.compile_fx
+    monkeypatch.setattr(module, "compile_fx", replaced := theirs(module.compile_fx))
+    with io.override(min_sms=7) as scope:
+        compiled()
+    assert (lowered, scope.graphs_compiled) == ([7], 1)
+    assert module.compile_fx is replaced
+
+
+def test_a_closure_over_our_compile_fx_in_the_next_scope(compiled, lowered):
+    module = torch._inductor.compile_fx
+    stock = module.compile_fx
+    try:
+        with io.override(min_sms=7):
+            module.compile_fx = everything_passed_on(module.compile_fx)
+            compiled()
+        compiled()
+        with io.override(min_sms=8) as scope:
+            compiled()
+        assert (lowered, scope.graphs_compiled) == ([7, None, 8], 1)
+    finally:
+        module.compile_fx = stock
+
+
 def test_a_closure_over_ours_is_harmless_afterwards(set_sms):
     with io.override(min_sms=0):
         ours = utils.is_big_gpu

@@ -6,14 +6,18 @@ What torch had compiled early, with its caches on, has those values anyway.
 
 from __future__ import annotations
 
+from unittest import mock
+
 import pytest
 import torch
 import torch._inductor.compile_fx
 import torch._inductor.config as config
+import torch._inductor.utils as utils
 from conftest import RELEASE
 from torch._inductor.graph import GraphLowering
 
 import inductor_override as io
+from inductor_override import patches
 from inductor_override._installation import installation
 
 OPTION = "max_autotune_gemm_min_sms"
@@ -112,7 +116,6 @@ def late_backwards():
 def test_a_backward_graph_has_the_value_of_its_forward_graph(lowered, case, where, in_thread):
     """CUDA backwards run in autograd's threads, which from 2.12 on have none of our values."""
     out, expected, *scopes = case()
-    del lowered[1:]  # some releases lower the backward graph of their own accord, early
     torch._dynamo.reset()
     if where == "here":
         backward(out)
@@ -120,7 +123,7 @@ def test_a_backward_graph_has_the_value_of_its_forward_graph(lowered, case, wher
         in_thread(lambda: backward(out))
     for scope in scopes:
         scope.__exit__(None, None, None)
-    assert set(lowered) == {expected}
+    assert lowered == [expected] * 2
     io.disable()
     assert not installation.installed
 
@@ -137,7 +140,7 @@ def test_a_late_backward_leaves_nothing_behind_in_its_thread(lowered, in_thread)
 
     in_thread(there)
     assert seen == [(False, before)]
-    assert set(lowered) == {7}
+    assert lowered == [7, 7]
 
 
 def test_a_recompile_after_disable_says_which_option_is_gone(lowered):
@@ -163,8 +166,7 @@ def test_a_backward_graph_of_a_stock_forward_graph_is_torchs(lowered, where, in_
             backward(out)
         else:
             in_thread(lambda: backward(out))
-    assert lowered[0] is None
-    assert set(lowered[1:]) <= {None, -1}
+    assert lowered == [None, -1]
 
 
 @pytest.mark.skipif(RELEASE < (2, 6), reason="the hook is there from torch 2.6 on")
@@ -182,32 +184,19 @@ def test_compile_fx_imported_by_name_before_the_hook(lowered, where, in_thread):
             backward(out)
         else:
             in_thread(lambda: backward(out))
-    assert set(lowered) == {7}
+    assert lowered == [7, 7]
 
 
-def test_what_torch_patches_in_compile_fx_is_not_undone(monkeypatch, lowered):
+def test_what_torch_patches_in_compile_fx_is_not_undone(monkeypatch, lowered, within_compile_fx):
     """It switches CUDA graphs off for the C++ wrapper, for one; a scope may have them on."""
-    name, seen = "triton.cudagraphs", []
-    real, run = torch._dynamo.backends.common.aot_autograd, GraphLowering.run
-
-    def patched(**compilers):
-        compile_it = real(**compilers)
-
-        def within_compile_fx(*args, **kwargs):
-            with config.patch({name: True}):
-                return compile_it(*args, **kwargs)
-
-        return within_compile_fx
+    name, seen, run = "triton.cudagraphs", [], GraphLowering.run
 
     def observed(self, *args):
         seen.append(config.triton.cudagraphs)
         return run(self, *args)
 
-    # Imported by name until 2.12.
-    for owner in (torch._dynamo.backends.common, torch._inductor.compile_fx):
-        if vars(owner).get("aot_autograd") is real:
-            monkeypatch.setattr(owner, "aot_autograd", patched)
     monkeypatch.setattr(GraphLowering, "run", observed)
+    within_compile_fx(lambda: config.patch({name: True}))
     with io.override(min_sms=7, **{name: False}):
         forward()
     assert seen == [True]
@@ -236,3 +225,47 @@ def test_a_late_backward_has_what_torch_patched_around_a_second_call_of_compile_
         out = forward()
     backward(out)
     assert set(seen) == {False}
+
+
+@pytest.mark.parametrize("value", [-1, 7])
+def test_a_torch_that_has_changed_since_fails_no_backward(lowered, caplog, value):
+    """Someone has replaced what asks the gate, so that the hooks cannot be put on."""
+    row = next(row for row in patches.serving(RELEASE).TARGETS if row.role == "consumer")
+    name = patches.find_target(row, utils)
+    if value == -1:
+        io.enable()
+    else:
+        io.enable(min_sms=value)
+    out = forward()
+    io.disable()
+
+    def never(*args, **kwargs):
+        return False
+
+    with mock.patch.object(utils, name, never):
+        backward(out)
+    assert lowered == [value, None]
+    said = [r.getMessage() for r in caplog.records if r.name == "inductor_override"]
+    assert [s for s in said if "compiled without" in s] == said[:1] * (value == 7)
+
+
+@pytest.mark.skipif(RELEASE < (2, 6), reason="the hook is there from torch 2.6 on")
+def test_a_backward_graph_whose_forward_graph_is_not_inductors_is_torchs_and_says_so(
+    lowered, caplog
+):
+    from functools import partial
+
+    from torch._dynamo.backends.common import aot_autograd
+    from torch._inductor.compile_fx import compile_fx_inner
+    from torch._inductor.decomposition import select_decomp_table
+
+    backend = aot_autograd(
+        fw_compiler=lambda model, inputs: model.forward,
+        bw_compiler=partial(compile_fx_inner, is_backward=True),
+        decompositions=select_decomp_table(),
+    )
+    for _ in range(2):
+        with pytest.warns(io.NoEffectWarning), io.override(min_sms=7):
+            backward(forward(backend=backend))
+    assert lowered == [-1, -1]
+    assert caplog.text.count("a backward graph is compiled as torch decides") == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import gc
 import threading
 from collections import Counter
 
@@ -15,6 +16,7 @@ from conftest import RELEASE
 from torch._inductor.graph import GraphLowering
 
 import inductor_override as io
+from inductor_override._installation import installation
 
 OPTION = "max_autotune_gemm_min_sms"
 EXTRA = "epilogue_fusion"  # a plain bool in every release
@@ -98,6 +100,50 @@ def test_a_task_that_outlives_the_scope_it_was_started_in(no_trace):
         return await task
 
     assert asyncio.run(main()) == [5, before]
+    assert no_trace.differences() == []
+
+
+def test_a_scope_that_the_collector_ends_in_the_middle_of_another(monkeypatch, no_trace):
+    """Any allocation may start it; `enable` in another thread must not wait for ever for that."""
+
+    class Cycle:
+        def __init__(self) -> None:
+            self.scope = io.override(min_sms=3)
+            self.scope.__enter__()
+            self.me = self
+
+    def ends_a_scope_in_the_middle_of_another() -> None:
+        write = type(installation.store).write
+
+        def collect(self, key, value):
+            monkeypatch.undo()
+            in_the_middle.set()
+            go_on.wait(1)  # until the other thread has got as far as it can
+            gc.collect()
+            return write(self, key, value)
+
+        Cycle()
+        monkeypatch.setattr(type(installation.store), "write", collect)
+        with io.override(min_sms=5):
+            pass
+
+    def enables() -> None:
+        in_the_middle.wait(60)
+        io.enable(min_sms=2)
+        go_on.set()
+
+    io.enable(min_sms=1)
+    in_the_middle, go_on = threading.Event(), threading.Event()
+    threads = [
+        threading.Thread(target=f, daemon=True)
+        for f in (ends_a_scope_in_the_middle_of_another, enables)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert not any(thread.is_alive() for thread in threads)
+    io.disable()
     assert no_trace.differences() == []
 
 

@@ -6,7 +6,7 @@ import asyncio
 import copy
 import pickle
 import warnings
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 
 import pytest
 import torch
@@ -213,7 +213,7 @@ def test_why_nothing_asked_the_gate_is_said_once(compiled, ask, caplog):
         with io.override(min_sms=0):
             compiled(options={"max_autotune": True})
     (sentence,) = said()
-    assert "1 graph(s) compiled, all for the CPU" in sentence
+    assert "1 graph(s) compiled, all with inputs on the CPU" in sentence
     caplog.clear()
     with io.override(min_sms=0):
         compiled(options={"max_autotune": True})
@@ -236,6 +236,25 @@ def test_a_graph_that_fails_to_compile_is_not_counted(no_trace, monkeypatch):
     monkeypatch.undo()
     assert scope.graphs_compiled == 0
     assert no_trace.differences() == []
+
+
+def test_a_compile_within_a_compile_counts_for_its_own_scope(lowered, within_compile_fx):
+    """A custom pass may compile something; layers of options of one compile are not two graphs."""
+    inner = []
+
+    @contextmanager
+    def compiles_too():
+        if not inner:
+            with io.override(min_sms=9) as scope:
+                inner.append(scope)
+                torch.compile(lambda x: x @ x)(torch.ones(3, 3))
+        yield
+
+    within_compile_fx(compiles_too)
+    with io.override(min_sms=7) as outer:
+        torch.compile(lambda x: x @ x, options={"shape_padding": False})(torch.ones(4, 4))
+    assert (outer.graphs_compiled, inner[0].graphs_compiled) == (1, 1)
+    assert lowered == [9, 7]
 
 
 # isolate -----------------------------------------------------------------------------------

@@ -1,0 +1,80 @@
+"""The value of `enable` and `disable` reaches every thread, whatever was compiled there before."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+import torch._inductor.config as config
+from conftest import RELEASE
+
+import inductor_override as io
+
+OPTION = "max_autotune_gemm_min_sms"
+pytestmark = pytest.mark.filterwarnings("ignore::inductor_override.NoEffectWarning")
+
+
+def with_options(compiled):
+    compiled(options=io.options(min_sms=5))
+
+
+def in_torchs_patch(compiled):
+    with config.patch({OPTION: 5}):
+        compiled()
+
+
+@pytest.mark.parametrize("what", [with_options, in_torchs_patch])
+def test_a_thread_where_torch_has_put_back_what_it_found(what, compiled, lowered, ask, in_thread):
+    """At their end they assign it, in that thread: nobody's wish, so no reason to rule."""
+    io.enable(min_sms=0)
+    in_thread(lambda: what(compiled))
+    io.enable(min_sms=40)
+    in_thread(compiled)
+    assert in_thread(ask) is False  # of 28 SMs
+    with io.override(min_sms=1):  # keeps the option there
+        io.disable()
+        if RELEASE >= (2, 12):
+            in_thread(compiled)
+    assert lowered == ([5, 40, -1] if RELEASE >= (2, 12) else [5, 40])
+
+
+def test_enable_within_a_scope_after_options(compiled, lowered):
+    with_options(compiled)
+    with io.override(min_sms=3):
+        compiled()
+        io.enable(min_sms=0)
+        compiled()
+    compiled()
+    assert lowered == [5, 3, 3, 0]
+    assert io.status().min_sms == 0
+
+
+def test_an_assignment_rules_over_enable_in_its_thread(compiled, lowered, in_thread):
+    io.enable(min_sms=0)
+
+    def assign():
+        setattr(config, OPTION, 9)
+        compiled()
+        io.status()
+
+    in_thread(assign)
+    if RELEASE >= (2, 6):  # before, enable() overwrites it
+        io.enable(min_sms=40)
+    in_thread(compiled)
+    assert lowered == [9, 9]
+
+
+@pytest.mark.skipif(RELEASE < (2, 6), reason="until 2.5 the config is a dict of plain values")
+def test_what_leaves_the_config_is_a_plain_int():
+    """A process that loads it may not have the package."""
+    io.enable(min_sms=40)
+    entry = config._config[OPTION]
+    for value in (
+        pickle.loads(pickle.dumps(entry.default)),
+        copy.deepcopy(entry.default),
+        pickle.loads(config.save_config())[OPTION],
+        io.status().min_sms,
+        io.status().process_min_sms,
+    ):
+        assert (type(value), value) == (int, 40)
