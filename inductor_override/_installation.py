@@ -36,6 +36,8 @@ class Installation:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self._holders = Holders()
+        self.unsupported: str | None = None
+        """Why this torch cannot be patched, when it was last tried."""
         self.foreign: list[str] = []
         """Who else has assigned to the gate, as far as it was noticed."""
         self.selection: patches.Selection | None = None
@@ -188,7 +190,10 @@ class Installation:
                 if self._undo is None:
                     self._begin(selection, store)
                 self._attach_rows(selection, owners)
-            except BaseException:
+                self.unsupported = None
+            except BaseException as error:
+                if isinstance(error, UnsupportedTorchError):
+                    self.unsupported = str(error)
                 self._uninstall()
                 raise
             if selection.note:

@@ -69,11 +69,11 @@ def check_inductor_options(given: Mapping[str, Any], config: Any) -> dict[str, A
 def _instead(name: str, known: set[str]) -> str:
     """What to write instead of an option that there is not."""
     if name == "mode":
-        return ": give the mode to torch.compile, or to options(mode=...)"
+        return ": give the mode to torch.compile, or to inductor_override.options"
     if name == "isolate":
         return ": isolate=True is for override(...) alone"
     if inside := sorted(other for other in known if other.startswith(f"{name}.")):
-        return f": it is a group; write **{{{inside[0]!r}: ...}}"
+        return f": it is a group of options, such as **{{{inside[0]!r}: ...}} in Python"
     return did_you_mean(name, {*known, "min_sms"})
 
 
@@ -83,8 +83,15 @@ def _check_kind(name: str, value: object, now: object) -> None:
     torch takes anything here, and a text is true: `epilogue_fusion="no"` would switch it on.
     Where the present value is None or an object of its own kind, it tells nothing.
     """
-    kinds: tuple[type, ...] = (str,) if isinstance(now, str) else (int, float)
-    if value is not None and isinstance(now, (str, int, float)) and not isinstance(value, kinds):
+    if value is None or not isinstance(now, (str, int, float)):
+        return
+    if isinstance(now, bool):
+        fits = isinstance(value, int) and value in (0, 1)
+    elif isinstance(now, str):
+        fits = isinstance(value, str)
+    else:
+        fits = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not fits:
         such_as = "True or False" if isinstance(now, bool) else f"such as {now!r}"
         raise TypeError(
             f"torch._inductor.config.{name} is {type(now).__name__}, {such_as}; "

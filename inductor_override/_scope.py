@@ -19,6 +19,8 @@ from inductor_override._open_scopes import Entry, OpenScopes, Seen, who_runs
 from inductor_override._option import switched_off
 
 F = TypeVar("F", bound=Callable[..., Any])
+_warned: dict[Any, Any] = {}
+"""Where it was said already, for warnings' own bookkeeping."""
 
 
 class Scope:
@@ -39,6 +41,9 @@ class Scope:
         self._decorates: CodeType | None = None
         self._warned: dict[Any, Any] = {}
         self._used = False
+        # The caller of override(). Not the frame: it would keep the caller's objects alive.
+        made_by = sys._getframe(2)
+        self._made_in, self._made_at = made_by.f_code, made_by.f_lasti
 
     def __reduce__(self) -> Any:
         """A copy, and one in another process, is a scope of its own that has not been entered."""
@@ -46,9 +51,9 @@ class Scope:
 
     def __del__(self) -> None:
         """End what is open still, and warn about `override(...)` on a line of its own."""
-        if sys.is_finalizing() or getattr(self, "_used", None) is None:
+        if getattr(self, "_made_at", None) is None:
             return
-        if self._open:
+        if self._open and not sys.is_finalizing():
             for entry in tuple(self._open):
                 self._end(entry)
             self._warn(
@@ -57,11 +62,22 @@ class Scope:
                 "here. Use `with override(...):`, or enable(...) for the process",
             )
         elif not self._used:
-            self._warn(
-                NoEffectWarning,
+            self._say_never_entered()
+
+    def _say_never_entered(self) -> None:
+        code = self._made_in
+        try:
+            warnings.warn_explicit(
                 f"{self!r} was not entered, so it had no effect. Write `with override(...):` "
                 "around the first call of the compiled function, or enable(...) for the process",
+                NoEffectWarning,
+                code.co_filename,
+                _line_of(code, self._made_at),
+                registry=_warned,
             )
+        except Exception:  # at the end of the process some of what is used may be gone
+            if not sys.is_finalizing():
+                raise
 
     @property
     def consulted(self) -> int:
@@ -223,6 +239,11 @@ class Scope:
         while frame is not None and frame.f_globals.get("__name__") in (__name__, "contextlib"):
             frame, level = frame.f_back, level + 1
         warnings.warn(message, category, stacklevel=level)
+
+
+def _line_of(code: CodeType, instruction: int) -> int:
+    lines = [line for start, end, line in code.co_lines() if start <= instruction < end and line]
+    return lines[0] if lines else code.co_firstlineno
 
 
 def _why_nothing_asked(seen: Seen) -> str | None:

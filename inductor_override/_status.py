@@ -33,7 +33,7 @@ class Status:
         foreign: who else has assigned to the gate.
         disabled: whether INDUCTOR_OVERRIDE_DISABLE=1.
         environment: the text of the option's environment variable, None if it is not set.
-        problem: what is wrong with the environment, if anything.
+        problem: what is wrong with the torch or the environment, if anything.
     """
 
     torch: str | None
@@ -97,7 +97,10 @@ def status() -> Status:
             foreign=tuple(installation.foreign),
             disabled=switched_off(),
             environment=os.environ.get(ENV_OPTION),
-            problem=process.problem or read_environment().problem or switch_problem(),
+            problem=installation.unsupported
+            or process.problem
+            or read_environment().problem
+            or switch_problem(),
         )
 
 
@@ -115,6 +118,8 @@ def _why(live: bool) -> str:
         return "someone assigned to the gate; it is taken back before the gate is asked again"
     if installation.installed:
         return "torch has not imported the gate yet; it is wrapped when it does"
+    if installation.unsupported:
+        return "this torch is not supported: nothing was changed"
     if process.waiting:
         return f"{ENV_OPTION} is read; installed as soon as torch imports Inductor"
     return "nobody asked for it: no scope is open, enable() is off, the variable is not set"

@@ -12,6 +12,12 @@ from inductor_override._store import ConfigStore, Default
 from inductor_override._store_reads import WholeReads
 
 
+def _make_plain(options: dict[str, Any]) -> None:
+    """Keys of caches are made of it: with a `Default` in it, they would be others."""
+    if isinstance(options.get(OPTION), Default):
+        options[OPTION] = int(options[OPTION])
+
+
 class Entries(ConfigStore):
     """torch 2.6 to 2.11: an entry per option, its value for the whole process."""
 
@@ -20,7 +26,7 @@ class Entries(ConfigStore):
     def __init__(self, config: ModuleType) -> None:
         super().__init__(config)
         # With `_get_dict` torch reads the whole config for its hash and its caches.
-        self._reads = WholeReads(config, ("_get_dict",))
+        self._reads = WholeReads(config, ("_get_dict",), _make_plain)
 
     def add(self, default: Default) -> None:
         from torch.utils import _config_module

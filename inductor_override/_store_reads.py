@@ -30,13 +30,19 @@ class WholeReads:
     Args:
         config: `torch._inductor.config`.
         readers: their names; those that this release does not have are left out.
+        amend: what is done to what torch's readers return.
     """
 
     # Of the process: a reader that waits at the guard of one scope may run in the next one's.
     _lock: ClassVar = threading.RLock()
 
-    def __init__(self, config: ModuleType, readers: tuple[str, ...]) -> None:
-        self._held = vars(config)
+    def __init__(
+        self,
+        config: ModuleType,
+        readers: tuple[str, ...],
+        amend: Callable[[Any], None] = lambda read: None,
+    ) -> None:
+        self._held, self._amend = vars(config), amend
         reads = {name: getattr(type(config), name, None) for name in readers}
         self._guards = {
             name: self._guard(config, name, read) for name, read in reads.items() if read
@@ -49,8 +55,11 @@ class WholeReads:
         def guarded(*args: Any, **kwargs: Any) -> Any:
             with self._lock:
                 if name in self._own:
-                    return self._own[name](*args, **kwargs)
-                return read(config, *args, **kwargs)
+                    found = self._own[name](*args, **kwargs)
+                else:
+                    found = read(config, *args, **kwargs)
+            self._amend(found)
+            return found
 
         return cast(FunctionType, guarded)
 

@@ -53,7 +53,7 @@ def test_an_unknown_option_names_the_nearest(entry, no_trace):
     ("given", "said"),
     [
         ({"mode": "max-autotune"}, "give the mode to torch.compile"),
-        ({"triton": {"cudagraphs": False}}, r"it is a group; write \*\*{'triton\."),
+        ({"triton": {"cudagraphs": False}}, r"it is a group of options, such as \*\*{'triton\."),
         ({"epilogue_fussion": True}, "did you mean 'epilogue_fusion'"),
     ],
 )
@@ -77,8 +77,11 @@ def test_a_value_of_another_kind_is_refused(entry, no_trace):
     """A text is true, so torch would take "no" for yes."""
     with pytest.raises(TypeError, match=r"epilogue_fusion is bool, True or False; got 'no'"):
         entry(epilogue_fusion="no")
-    with pytest.raises(TypeError, match="compile_threads is int"):
-        entry(compile_threads="4")
+    for bad in ("4", True):  # torch.compile(options=) does not take True for a number either
+        with pytest.raises(TypeError, match="compile_threads is int"):
+            entry(compile_threads=bad)
+    with pytest.raises(TypeError, match="epilogue_fusion is bool"):
+        entry(epilogue_fusion=2)
     assert no_trace.differences() == []
     entry(epilogue_fusion=0)
     entry(**{"cpp.simdlen": 8})  # None at first: says nothing about its kind

@@ -7,10 +7,6 @@ is the cache's key, and the config in it, which is the same for every device.
 from __future__ import annotations
 
 import itertools
-import json
-import os
-import subprocess
-import sys
 import threading
 
 import pytest
@@ -124,80 +120,6 @@ def test_a_hit_counts_as_compiled_in_the_scope(step, aot_cache):
     with io.override(min_sms=0) as scope:
         assert step()["aot"] == "hit"
     assert scope.graphs_compiled == 1
-
-
-CHILD = """
-import json, sys, torch
-import inductor_override as io
-import torch._inductor.config as config
-config.fx_graph_cache = True
-try:
-    import torch._functorch.config as functorch_config
-    functorch_config.enable_autograd_cache = True
-except Exception:
-    pass
-from torch._dynamo.utils import counters
-def function(x, w):
-    return x @ w
-def step():
-    x, w = torch.randn(4, 4), torch.randn(4, 4, requires_grad=True)
-    torch.compile(function)(x, w).backward(torch.ones(4, 4))
-if sys.argv[1] == "stock":
-    step()
-else:
-    with io.override(min_sms=int(sys.argv[1])):
-        step()
-print(json.dumps({k: dict(v) for k, v in counters.items()}))
-"""
-
-
-def test_across_processes_that_share_a_folder(tmp_path):
-    def child(what: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-c", CHILD, what],
-            env={**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)},
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        found = json.loads(done.stdout.splitlines()[-1])
-        fx, aot = found.get("inductor", {}), found.get("aot_autograd", {})
-        hits = fx.get("fxgraph_cache_hit", 0) + aot.get("autograd_cache_hit", 0)
-        misses = fx.get("fxgraph_cache_miss", 0) + aot.get("autograd_cache_miss", 0)
-        return "hit" if hits and not misses else "miss"
-
-    assert [child(what) for what in ("0", "stock", "0")] == ["miss", "miss", "hit"]
-
-
-PORTABLE = hasattr(getattr(torch, "compiler", None), "save_cache_artifacts")
-
-
-@pytest.mark.skipif(not PORTABLE, reason="torch.compiler.save_cache_artifacts came with 2.7")
-def test_artifacts_saved_under_the_override_serve_only_under_it(step, tmp_path, monkeypatch):
-    """Tune once, ship the result: a fresh folder stands for the other machine."""
-    from torch.compiler._cache import CacheArtifactManager
-
-    def elsewhere(name: str) -> None:
-        folder = tmp_path / name
-        folder.mkdir()
-        monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(folder))
-
-    clear = getattr(CacheArtifactManager, "clear", lambda: None)
-    clear()
-    elsewhere("first")
-    with io.override(min_sms=0):
-        assert step()["fx"] == "miss"
-    artifacts, _ = torch.compiler.save_cache_artifacts()
-    elsewhere("second")
-    clear()
-    torch.compiler.load_cache_artifacts(artifacts)
-    assert step()["fx"] == "miss"
-    with io.override(min_sms=0):
-        assert step()["fx"] in ("hit", "-")  # "-": the AOTAutograd cache answered before it
-        assert told()["aot"] in ("hit", "-")
-        assert "hit" in told().values()
 
 
 def test_a_lock_does_not_hold_up_a_compile_elsewhere(step):

@@ -74,6 +74,7 @@ def test_what_leaves_the_config_is_a_plain_int():
         pickle.loads(pickle.dumps(entry.default)),
         copy.deepcopy(entry.default),
         pickle.loads(config.save_config())[OPTION],
+        config._get_dict()[OPTION],
         io.status().min_sms,
         io.status().process_min_sms,
     ):

@@ -123,6 +123,23 @@ def test_the_exit_status_is_the_commands():
     assert run("--", sys.executable, "-c", "raise SystemExit(7)").returncode == 7
 
 
+def test_a_signal_that_ends_the_command_ends_run():
+    """Also one that Python itself ignores: `run -- yes | head -1` has to end, and silently."""
+    for name in ("KILL", "PIPE", "XFSZ"):
+        done = run("--", "sh", "-c", f"kill -{name} $$; echo still there")
+        assert (done.returncode, done.stdout) == (-getattr(signal, f"SIG{name}"), "")
+
+
+def test_a_command_that_is_a_python_program_with_options_of_its_own(tmp_path):
+    (tmp_path / "test_it.py").write_text(
+        REPORT + "def test_it():\n    assert report()['value'] == 28 and io.status().live\n"
+    )
+    pytest_there = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
+    done = run("--min-sms", "28", "--", *pytest_there, str(tmp_path))
+    assert done.returncode == 0, done.stdout
+    assert run("--", *pytest_there, str(tmp_path)).returncode == 1  # 0, not 28
+
+
 def test_a_signal_reaches_the_command():
     process = subprocess.Popen(
         [*RUN, "--", sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"],
@@ -138,23 +155,38 @@ def test_a_signal_reaches_the_command():
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (["--min-sms", "-1", "--", "true"], 2, "--min-sms '-1' is not valid; allowed: a whole"),
-        (["--min-sms", "many", "--", "true"], 2, "--min-sms 'many' is not valid"),
-        (["--set", "epilogue_fusion", "--", "true"], 2, "allowed: OPTION=VALUE"),
-        (["--set", "epilogue_fussion=1", "--", "true"], 2, "did you mean 'epilogue_fusion'"),
+        (["--min-sms", "-1"], 2, "--min-sms '-1' is not valid; allowed: a whole number from 0"),
+        (["--min-sms", "many"], 2, "--min-sms 'many' is not valid"),
+        (["--set", "epilogue_fusion"], 2, "--set 'epilogue_fusion' is not valid; allowed: OPTION="),
+        (["--set", "epilogue_fussion=1"], 2, "did you mean 'epilogue_fusion'"),
         (
-            ["--set", "epilogue_fusion=yes", "--", "true"],
+            ["--set", "epilogue_fusion=yes"],
             2,
-            "--set: torch._inductor.config.epilogue_fusion is bool, True or False",
+            "--set 'epilogue_fusion=yes': torch._inductor.config.epilogue_fusion is bool, True or",
         ),
-        (["--set", OPTION + "=3", "--", "true"], 2, "the threshold is --min-sms N"),
-        (["--set", "min_sms=3", "--", "true"], 2, "the threshold is --min-sms N"),
-        (["--", "./README.md"], 126, "not executable: ./README.md"),
-        (["--", "no-such-command"], 127, "command not found: no-such-command"),
+        (["--set", "cpp.simdlen={1,2}"], 2, "--set 'cpp.simdlen={1,2}' is not valid; allowed: Tr"),
+        (["--set", "cpp.simdlen=(1,2)"], 2, "--set 'cpp.simdlen=(1,2)' is not valid; allowed: Tr"),
+        (["--set", "compile_threads={[]:1}"], 2, "compile_threads is int, such as"),
+        (["--set", OPTION + "=3"], 2, "the threshold is --min-sms N"),
+        (["--set", "min_sms=3"], 2, "the threshold is --min-sms N"),
     ],
 )
-def test_a_typing_error_is_one_line_and_starts_nothing(arguments, status, message):
-    done = run(*arguments)
+def test_a_typing_error_is_one_line_and_starts_nothing(arguments, status, message, tmp_path):
+    done = run(*arguments, "--", "touch", str(tmp_path / "started"))
+    assert (done.returncode, done.stdout, list(tmp_path.iterdir())) == (status, "", [])
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "message"),
+    [
+        ("./README.md", 126, "not executable: ./README.md"),
+        ("no-such-command", 127, "command not found: no-such-command"),
+    ],
+)
+def test_a_command_that_cannot_be_started_is_one_line(command, status, message):
+    done = run("--", command)
     assert (done.returncode, done.stdout) == (status, "")
     assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1

@@ -60,6 +60,11 @@ def test_status_as_json_with_the_variable_set():
     assert facts["min_sms"] == 28
     assert facts["live"] is True
     assert facts["unsupported"] is None
+    assert facts["known"].startswith("2.0 to 2.")
+    assert facts["patch_module"] == io.status().patch_module
+    assert (facts["installed"], facts["scopes_open"], facts["foreign"]) == (True, 0, [])
+    assert facts["held_by"] == ["enable", "environment"] if RELEASE >= (2, 5) else ["enable"]
+    assert facts["why"] == "the gate reads the option at each question"
 
 
 def test_status_exits_with_3_on_a_torch_of_another_shape():
@@ -71,7 +76,20 @@ def test_status_exits_with_3_on_a_torch_of_another_shape():
     assert done.returncode == 3
     assert "torch._inductor.utils has no is_big_gpu" in done.stderr
     assert "Traceback" not in done.stderr
-    assert "live" in done.stdout
+    rows = dict(line.split("  ", 1) for line in done.stdout.splitlines()[1:])
+    assert rows["why"].strip() == "this torch is not supported: nothing was changed"
+    assert "torch._inductor.utils has no is_big_gpu" in rows["problem"]
+
+
+def test_status_tells_why_a_torch_is_not_supported(monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.delattr("torch._inductor.utils.is_big_gpu")
+        with pytest.raises(io.UnsupportedTorchError):
+            io.enable()
+        assert "not supported" in io.status().why
+        assert "has no is_big_gpu" in io.status().problem
+    io.enable()
+    assert (io.status().live, io.status().problem) == (True, None)
 
 
 @pytest.mark.skipif(RELEASE < (2, 3), reason="torch has a structured trace from 2.3 on")

@@ -22,6 +22,12 @@ class CannotError(click.ClickException):
         click.echo(f"error: {self.message}", file=file or sys.stderr)
 
 
+class UnsupportedError(CannotError):
+    """Ends the command with exit 3: this torch is older, or has another shape, than any known."""
+
+    exit_code = 3
+
+
 class FailedError(CannotError):
     """Ends the command with exit 1: something broke that the user did not ask for."""
 

@@ -8,10 +8,15 @@ import click
 
 from inductor_override.catalogue import Gpu
 from inductor_override.cli import console, explain_text, parameters
-from inductor_override.cli.errors import CannotError, FailedError
+from inductor_override.cli.errors import CannotError, FailedError, UnsupportedError
 from inductor_override.explain import explain as run_explain
 from inductor_override.explain.process import ChildFailed
-from inductor_override.simulation import DTYPES, NotCompiledError, SimulationError
+from inductor_override.simulation import (
+    DTYPES,
+    NotCompiledError,
+    SimulationError,
+    UnknownTorchError,
+)
 
 
 @click.command()
@@ -63,6 +68,8 @@ def explain(gpu: Gpu, shape: tuple[int, int, int], dtype: str, min_sms: int, as_
     except NotCompiledError as error:
         others = ", ".join(other for other in DTYPES if other != dtype)
         raise CannotError(f"--dtype {dtype!r}: {error}; the other dtypes are: {others}") from None
+    except UnknownTorchError as error:
+        raise UnsupportedError(str(error)) from None
     except SimulationError as error:
         raise CannotError(str(error)) from None
     if as_json:

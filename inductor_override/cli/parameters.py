@@ -59,7 +59,7 @@ def dtype(ctx: click.Context, param: click.Parameter, value: str) -> str:
 def min_sms(ctx: click.Context, param: click.Parameter, value: str) -> int:
     """A number of SMs; 0 asks for none."""
     if not re.fullmatch(r"\d{1,9}", value, re.ASCII):
-        _refuse(param, value, "a whole number, 0 or more")
+        _refuse(param, value, "a whole number from 0 to 999999999")
     return int(value)
 
 

@@ -6,6 +6,7 @@ import ast
 import json
 import os
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import inductor_override
 from inductor_override._names import ENV_DISABLE, ENV_OPTION, ENV_SETTINGS, OPTION
 from inductor_override._option import switched_off
 from inductor_override.cli import parameters
-from inductor_override.cli.errors import CannotError
+from inductor_override.cli.errors import CannotError, UnsupportedError
 
 
 class NotFoundError(CannotError):
@@ -73,10 +74,18 @@ def run(min_sms: int, settings: tuple[str, ...], command: tuple[str, ...]) -> No
         environment[ENV_SETTINGS] = json.dumps(chosen)
     if switched_off():
         click.echo(f"inductor-override: not in force: {ENV_DISABLE}=1", err=True)
+    _restore_signals()
     try:
         os.execve(program, list(command), environment)
     except OSError as error:
         raise CannotError(f"{program}: {error.strerror}") from None
+
+
+def _restore_signals() -> None:
+    """Python ignores some, and what is ignored stays so in COMMAND: `run -- yes | head` would."""
+    for name in ("SIGPIPE", "SIGXFZ", "SIGXFSZ"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
 
 
 def _settings(given: tuple[str, ...]) -> dict[str, Any]:
@@ -91,24 +100,36 @@ def _settings(given: tuple[str, ...]) -> dict[str, Any]:
             raise CannotError(f"--set {setting!r} is not valid; allowed: OPTION=VALUE")
         if name.replace("-", "_") in ("min_sms", OPTION):
             raise CannotError(f"--set {setting!r} is not valid: the threshold is --min-sms N")
-        try:
-            chosen[name] = ast.literal_eval(text)
-        except (ValueError, SyntaxError):
-            chosen[name] = text
-    if chosen:
-        try:
-            import torch._inductor.config as config
-        except ImportError as error:
-            raise CannotError(f"--set: torch cannot be imported to check it: {error}") from None
+        chosen.update(_checked(name, _value_of(text), setting))
+    return chosen
 
-        from inductor_override._option import check_inductor_options
 
-        try:
-            chosen = check_inductor_options(chosen, config)
-        except (TypeError, ValueError) as error:
-            raise CannotError(f"--set: {error}") from None
+def _value_of(text: str) -> object:
     try:
-        json.dumps(chosen)
-    except TypeError as error:
-        raise CannotError(f"--set: {error}") from None
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return text
+
+
+def _checked(name: str, value: object, setting: str) -> dict[str, Any]:
+    try:
+        import torch._inductor.config as config
+    except ImportError as error:
+        raise CannotError(f"--set: torch cannot be imported to check it: {error}") from None
+    from inductor_override._option import check_inductor_options
+
+    try:
+        inductor_override.enable()  # what cannot be in force is not started
+        chosen = check_inductor_options({name: value}, config)
+    except inductor_override.UnsupportedTorchError as error:
+        raise UnsupportedError(str(error)) from None
+    except (TypeError, ValueError) as error:
+        raise CannotError(f"--set {setting!r}: {error}") from None
+    try:
+        carried = json.loads(json.dumps(value)) == value
+    except (TypeError, ValueError):
+        carried = False
+    if not carried:
+        allowed = "True, False, None, a number, a text, a list of these, or a dict with text keys"
+        raise CannotError(f"--set {setting!r} is not valid; allowed: {allowed}")
     return chosen

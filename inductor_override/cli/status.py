@@ -7,13 +7,7 @@ import json
 import click
 
 import inductor_override
-from inductor_override.cli.errors import CannotError
-
-
-class UnsupportedError(CannotError):
-    """Ends the command with exit 3: this torch has another shape than any known."""
-
-    exit_code = 3
+from inductor_override.cli.errors import CannotError, UnsupportedError
 
 
 @click.command()

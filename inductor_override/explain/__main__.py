@@ -14,6 +14,7 @@ import inductor_override
 from inductor_override.catalogue import Gpu
 from inductor_override.simulation import (
     SimulationError,
+    UnknownTorchError,
     gate_is_open,
     gate_threshold,
     install_gpu,
@@ -25,6 +26,7 @@ def reply_to(request: dict[str, Any]) -> dict[str, Any]:
     """Both lowerings, each with what the gate said."""
     gpu = request["gpu"]
     install_gpu(Gpu(**{**gpu, "compute_capability": tuple(gpu["compute_capability"])}))
+    _check_torch()
     min_sms: int = request["min_sms"]
     stock = {
         "lowering": lower(**request["lower"]).to_dict(),
@@ -38,6 +40,15 @@ def reply_to(request: dict[str, Any]) -> dict[str, Any]:
         override["open"] = gate_is_open()
         override["required_sms"] = min_sms
     return {"stock": stock, "override": override}
+
+
+def _check_torch() -> None:
+    """Raises UnknownTorchError. Before torch alone is asked: it would fail on its own terms."""
+    try:
+        inductor_override.enable()
+    except inductor_override.UnsupportedTorchError as error:
+        raise UnknownTorchError(str(error)) from None
+    inductor_override.disable()
 
 
 def main() -> None:

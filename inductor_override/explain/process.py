@@ -12,9 +12,17 @@ import sys
 import tempfile
 from typing import Any
 
-from inductor_override.simulation.errors import NotCompiledError, SimulationError, ToolchainError
+from inductor_override.simulation.errors import (
+    NotCompiledError,
+    SimulationError,
+    ToolchainError,
+    UnknownTorchError,
+)
 
-_ERRORS = {error.__name__: error for error in (NotCompiledError, SimulationError, ToolchainError)}
+_ERRORS = {
+    error.__name__: error
+    for error in (NotCompiledError, SimulationError, ToolchainError, UnknownTorchError)
+}
 
 # The answer depends on the arguments, torch and Triton, and on nothing that a person happens to
 # have exported; above all not on the override's own variables, or "torch alone" would be a lie.

@@ -18,6 +18,7 @@ from inductor_override.simulation.errors import (
     NotCompiledError,
     SimulationError,
     ToolchainError,
+    UnknownTorchError,
 )
 from inductor_override.simulation.hardware import (
     gate_is_open,
@@ -38,6 +39,7 @@ __all__ = [
     "SimulationError",
     "Toolchain",
     "ToolchainError",
+    "UnknownTorchError",
     "gate_is_open",
     "gate_threshold",
     "install_gpu",

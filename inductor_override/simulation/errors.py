@@ -11,5 +11,9 @@ class ToolchainError(SimulationError):
     """torch or Triton is missing, too old, or not the one that the other wants."""
 
 
+class UnknownTorchError(SimulationError):
+    """This torch is older, or has another shape, than any that the package knows."""
+
+
 class NotCompiledError(SimulationError):
     """Inductor itself does not compile this for this GPU, whatever its gate says."""

@@ -16,7 +16,7 @@ from importlib import metadata, resources
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from inductor_override.simulation.errors import ToolchainError
+from inductor_override.simulation.errors import ToolchainError, UnknownTorchError
 
 OLDEST_TORCH = (2, 0)
 
@@ -34,8 +34,9 @@ def check() -> Toolchain:
     """The torch and the Triton of this environment, if they go together.
 
     Raises:
-        ToolchainError: either is missing, torch is too old, or torch wants another Triton.  The
-            message has the line that mends it.
+        ToolchainError: either is missing, or torch wants another Triton. The message has the line
+            that mends it.
+        UnknownTorchError: torch is too old.
     """
     torch = _version_of("torch")
     if torch is None:
@@ -43,7 +44,7 @@ def check() -> Toolchain:
     release = Version(torch).release[:2]
     if release < OLDEST_TORCH:
         oldest = ".".join(map(str, OLDEST_TORCH))
-        raise ToolchainError(
+        raise UnknownTorchError(
             f"a GPU can be simulated from torch {oldest} on; this is torch {torch}"
         )
     wanted = wanted_triton(torch)
