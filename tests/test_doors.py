@@ -132,15 +132,24 @@ def test_aoti_compile_and_package(lowered, tmp_path):
         def forward(self, x):
             return x @ x
 
-    how = io.options(min_sms=7)
-    if "aot_inductor.package_cpp_only" in config._config:
-        how["aot_inductor.package_cpp_only"] = True  # the sources, without a C++ compiler
-    exported = torch.export.export(Model(), (torch.randn(4, 4),))
-    path = str(tmp_path / "model.pt2")
-    with config.patch({"aot_inductor.metadata": {}}):  # torch writes into it
-        torch._inductor.aoti_compile_and_package(exported, package_path=path, inductor_configs=how)
-    assert set(lowered) == {7}
-    assert os.path.getsize(path) > 0
+    def package(name, how):
+        if "aot_inductor.package_cpp_only" in config._config:
+            how = {**how, "aot_inductor.package_cpp_only": True}  # without a C++ compiler
+        exported = torch.export.export(Model(), (torch.randn(4, 4),))
+        path = str(tmp_path / name)
+        with config.patch({"aot_inductor.metadata": {}}):  # torch writes into it
+            torch._inductor.aoti_compile_and_package(
+                exported, package_path=path, inductor_configs=how
+            )
+        assert os.path.getsize(path) > 0
+        seen = set(lowered)
+        del lowered[:]
+        return seen
+
+    assert package("options.pt2", io.options(min_sms=7)) == {7}
+    with io.override(min_sms=9):
+        assert package("scope.pt2", {}) == {9}
+        assert package("both.pt2", io.options(min_sms=7)) == {7}
 
 
 @pytest.mark.skipif(RELEASE < (2, 8), reason="compiled autograd has this setting since 2.8")

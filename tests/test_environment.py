@@ -236,6 +236,10 @@ io.enable(min_sms=0)
 with io.override(min_sms=0, size_asserts=False) as scope:
     out["inside"] = [hasattr(config, "max_autotune_gemm_min_sms"), config.size_asserts]
 out["options"] = io.options(mode="max-autotune", min_sms=0)
+@io.override(min_sms=0, isolate=True)
+def decorated():
+    return hasattr(config, "max_autotune_gemm_min_sms")
+out["decorated"] = decorated()
 out["same"] = vars(utils)["is_big_gpu"] is before
 out["why"] = io.status().why
 """
@@ -244,6 +248,7 @@ out["why"] = io.status().why
     seen, said = run(code, **{VARIABLE: "0", DISABLE: "1"})
     assert seen["value"] is None
     assert seen["inside"] == [False, True]
+    assert seen["decorated"] is False
     assert seen["same"]
     assert seen["options"]["max_autotune"] is True
     assert "max_autotune_gemm_min_sms" not in seen["options"]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
+import subprocess
+import sys
 from unittest import mock
 
 import pytest
@@ -207,3 +210,35 @@ def test_a_mock_around_a_scope_is_back_after_it(set_sms):
         with io.override(min_sms=29):
             assert ask_as_lowering_does() is False
         assert vars(utils)["is_big_gpu"] is foreign
+
+
+@pytest.mark.parametrize("first", ["theirs", "ours"])
+def test_a_package_that_assigns_when_it_is_imported(first, tmp_path):
+    """As unsloth does, in a process of its own, before us or after."""
+    (tmp_path / "unsloth_like.py").write_text(
+        "import torch._inductor.utils as utils\n"
+        "def is_big_gpu(*args): return True\n"
+        "utils.is_big_gpu = is_big_gpu\n"
+    )
+    imports = ["import unsloth_like", "import inductor_override as io; io.enable(min_sms=29)"]
+    program = "; ".join(imports if first == "theirs" else reversed(imports)) + PROGRAM
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "True True"
+    assert done.stderr.count("is_big_gpu was replaced by unsloth_like.is_big_gpu") == 1
+
+
+PROGRAM = """
+import torch, torch._inductor.utils as utils
+torch.compile(lambda x: x @ x)(torch.ones(3, 3))
+live = io.status().live
+io.disable()
+print(live, utils.is_big_gpu is unsloth_like.is_big_gpu)
+"""

@@ -68,7 +68,7 @@ class Lifecycle(RuleBasedStateMachine):
 
     def _does(self, kind: str, *args, by: str = "main", **kwargs) -> None:
         """Do it, then let everyone look."""
-        self.history.append((kind, by, *args))
+        self.history.append((kind, by, *args, *kwargs.values()))
         if self.world is not None:
             self.failed = True
             self._compare(kind, by, *args, **kwargs)
@@ -232,8 +232,8 @@ class OnlyDrawn(Lifecycle):
     make_world = staticmethod(lambda: None)
 
 
-def test_what_is_drawn_covers_every_kind_and_is_valid():
-    histories = draw(OnlyDrawn, 50)
+def check(histories: list[list[tuple[object, ...]]]) -> None:
+    """Every kind of step is drawn, often enough, and only what can be done."""
     kinds = Counter(kind for history in histories for kind, *_ in history)
     assert kinds.keys() == {
         *("enter", "leave", "enable", "disable", "options"),
@@ -258,6 +258,7 @@ def test_what_is_drawn_covers_every_kind_and_is_valid():
                 which = [i for i in same if elsewhere or opened[i][1] == by]
                 seen["not the youngest"] += which[-1] != len(opened) - 1
                 seen["elsewhere"] += elsewhere
+                seen["with an exception" if args[-1] else "without one"] += 1
                 del opened[which[-1]]
             seen[f"{kind} {args[0]}"] += kind == "assign"
             seen["assigned while open"] += kind == "assign" and bool(opened)
@@ -266,13 +267,23 @@ def test_what_is_drawn_covers_every_kind_and_is_valid():
         assert opened == []
     wanted = ["the same object twice", "with another option", "three deep", "two runners"]
     wanted += ["not the youngest", "assigned while open", "enabled without a value"]
-    wanted += ["threshold patched", *(f"assign {who}" for who in (*PLAIN, *WRAPPERS, "stock"))]
+    wanted += [
+        "threshold patched",
+        "with an exception",
+        "without one",
+        *(f"assign {who}" for who in (*PLAIN, *WRAPPERS, "stock")),
+    ]
     wanted += [] if PER_CONTEXT else ["elsewhere"]
     assert {what: seen[what] for what in wanted if seen[what] < 10} == {}
 
 
+def test_what_is_drawn_covers_every_kind_and_is_valid():
+    check(draw(OnlyDrawn, 50))
+
+
 def test_any_sequence_of_steps(capsys):
     histories = draw(Lifecycle, 50, anew=EXPLORE)
+    check(histories)
     steps = sum(map(len, histories))
     with capsys.disabled():
         print(f" {steps} steps in {len(histories)} sequences ", end="")

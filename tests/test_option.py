@@ -22,7 +22,7 @@ def copy_of_config() -> dict:
 def test_it_is_absent_before_and_after():
     assert not hasattr(config, OPTION)
     io.enable()
-    assert type(getattr(config, OPTION)) is int
+    assert isinstance(getattr(config, OPTION), int)
     assert copy_of_config()[OPTION] == -1
     io.disable()
     assert not hasattr(config, OPTION)

@@ -201,9 +201,13 @@ def test_a_misspelled_option_is_not_taken_for_the_command():
 
 
 def test_it_says_that_everything_is_switched_off():
-    done = run("--", "true", INDUCTOR_OVERRIDE_DISABLE="1")
-    assert done.returncode == 0
-    assert done.stderr == "inductor-override: not in force: INDUCTOR_OVERRIDE_DISABLE=1\n"
+    show = "import torch._inductor.config as c; print(hasattr(c, %r), c.epilogue_fusion)" % OPTION
+    done = run(
+        *("--set", "epilogue_fusion=False", "--", sys.executable, "-c", show),
+        INDUCTOR_OVERRIDE_DISABLE="1",
+    )
+    assert (done.returncode, done.stdout) == (0, "False True\n")
+    assert "inductor-override: not in force: INDUCTOR_OVERRIDE_DISABLE=1\n" in done.stderr
 
 
 def test_no_command_is_a_typing_error():

@@ -6,7 +6,7 @@ import asyncio
 import copy
 import pickle
 import warnings
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -117,35 +117,6 @@ def test_a_graph_that_is_compiled_is_counted_and_nothing_is_said(compiled):
         assert scope.graphs_compiled == 2
 
 
-def test_a_scope_that_was_never_entered_warns_at_the_users_line():
-    with pytest.warns(NoEffectWarning, match="was not entered") as caught:
-        io.override(min_sms=0)
-    assert [w.filename for w in caught] == [__file__]
-    assert "with override(...):" in str(caught[0].message)
-
-
-def test_a_scope_that_is_dropped_while_it_is_open_ends_and_says_so(ask, no_trace):
-    with pytest.warns(RuntimeWarning, match="entered and not left") as caught:
-        io.override(min_sms=0).__enter__()
-    assert [w.filename for w in caught] == [__file__]
-    assert ask() is False
-    assert no_trace.differences() == []
-
-
-def test_nothing_compiled_warns_at_the_users_line():
-    with pytest.warns(NoEffectWarning, match="no graph was compiled") as caught:
-        with io.override(min_sms=0):
-            pass
-    assert [w.filename for w in caught] == [__file__]
-    assert "isolate=True" in str(caught[0].message)
-
-
-def test_the_line_is_the_users_through_contextlib_too():
-    with pytest.warns(NoEffectWarning) as caught, ExitStack() as stack:
-        stack.enter_context(io.override(min_sms=0))
-    assert [w.filename for w in caught] == [__file__]
-
-
 def test_a_function_that_is_compiled_already_has_no_effect():
     torch._dynamo.reset()
     function = torch.compile(lambda x: x @ x)
@@ -185,20 +156,6 @@ def test_a_decorated_function_may_compile_only_at_its_first_call():
         step()
 
 
-def test_a_decorated_function_that_never_compiles_warns_at_its_own_line():
-    @io.override(min_sms=0)
-    def step() -> None:
-        pass
-
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("default")
-        for _ in range(3):
-            step()
-    [one] = [c for c in caught if c.category is NoEffectWarning]
-    assert one.filename == __file__
-    assert one.lineno == step.__wrapped__.__code__.co_firstlineno
-
-
 def test_why_nothing_asked_the_gate_is_said_once(compiled, ask, caplog):
     def said() -> list[str]:
         return [r.getMessage() for r in caplog.records if r.name == "inductor_override"]
@@ -221,21 +178,53 @@ def test_why_nothing_asked_the_gate_is_said_once(compiled, ask, caplog):
     assert said() == []
 
 
-def test_a_graph_that_fails_to_compile_is_not_counted(no_trace, monkeypatch):
+def in_a_scope(function, **how):
+    with io.override(min_sms=0, **how) as scope:
+        function()
+    return scope
+
+
+def isolated(function):
+    return in_a_scope(function, isolate=True)
+
+
+def with_an_option(function):
+    return in_a_scope(function, epilogue_fusion=not config.epilogue_fusion)
+
+
+def nested(function):
+    with io.override(min_sms=3):
+        return in_a_scope(function)
+
+
+def decorated(function):
+    io.override(min_sms=0, epilogue_fusion=not config.epilogue_fusion)(function)()
+
+
+def broken(*args: object, **kwargs: object) -> None:
+    raise ArithmeticError("not today")
+
+
+def fails() -> None:
     torch._dynamo.reset()
+    # A size of its own: torch's caches on disk may have the code of another test's graph.
+    torch.compile(lambda x: x @ x)(torch.ones(37, 37))
 
-    def broken(*args: object, **kwargs: object) -> None:
-        raise ArithmeticError("not today")
 
-    monkeypatch.setattr(torch._inductor.compile_fx, "compile_fx_inner", broken)
+@pytest.mark.parametrize("how", [in_a_scope, isolated, with_an_option, nested, decorated])
+def test_a_graph_that_fails_to_compile_leaves_everything_restored(how, no_trace, monkeypatch):
     monkeypatch.setattr("torch._inductor.graph.GraphLowering.run", broken)
     with pytest.raises(Exception, match="not today"):  # torch wraps it in its own error
-        with io.override(min_sms=0) as scope:
-            # A size of its own: torch's caches on disk may have the code of another test's graph.
-            torch.compile(lambda x: x @ x)(torch.ones(37, 37))
+        how(fails)
     monkeypatch.undo()
-    assert scope.graphs_compiled == 0
     assert no_trace.differences() == []
+
+
+def test_a_graph_that_fails_to_compile_is_not_counted(monkeypatch):
+    monkeypatch.setattr("torch._inductor.graph.GraphLowering.run", broken)
+    with pytest.raises(Exception, match="not today"), io.override(min_sms=0) as scope:
+        fails()
+    assert scope.graphs_compiled == 0
 
 
 def test_a_compile_within_a_compile_counts_for_its_own_scope(lowered, within_compile_fx):
@@ -258,6 +247,36 @@ def test_a_compile_within_a_compile_counts_for_its_own_scope(lowered, within_com
 
 
 # isolate -----------------------------------------------------------------------------------
+
+
+def test_isolate_keeps_both_codes_apart(lowered):
+    function = torch.compile(lambda x: x @ x)
+    function(torch.ones(3, 3))
+    for value in (3, 4):
+        with io.override(min_sms=value, isolate=True):
+            function(torch.ones(3, 3))
+        function(torch.ones(3, 3))
+    with pytest.raises(KeyError), io.override(min_sms=5, isolate=True):
+        function(torch.ones(3, 3))
+        raise KeyError
+
+    @io.override(min_sms=6, isolate=True)
+    def step():
+        function(torch.ones(3, 3))
+
+    step()
+    function(torch.ones(3, 3))
+    assert lowered == [None, 3, None, 4, None, 5, 6, None]
+
+
+def test_what_was_compiled_in_a_scope_keeps_its_code_after_it(lowered):
+    function = torch.compile(lambda x: x @ x)
+    with io.override(min_sms=3):
+        function(torch.ones(3, 3))
+    function(torch.ones(3, 3))
+    io.enable(min_sms=4)
+    function(torch.ones(3, 3))
+    assert lowered == [3]
 
 
 def test_isolate_compiles_again_inside_and_again_outside():

@@ -1,0 +1,165 @@
+"""What has no effect is said, at the user's own line."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import warnings
+from contextlib import AsyncExitStack, ExitStack
+
+import pytest
+
+import inductor_override as io
+from inductor_override import NoEffectWarning
+
+
+def here() -> int:
+    return sys._getframe(1).f_lineno
+
+
+def a_with_block():
+    with io.override(min_sms=0):
+        return here() - 1
+
+
+def nested():
+    with io.override(min_sms=0):
+        with io.override(min_sms=1):
+            line = here() - 2
+    return line
+
+
+def an_exit_stack():
+    with ExitStack() as stack:
+        line = here() - 1
+        stack.enter_context(io.override(min_sms=0))
+    return line
+
+
+def an_exit_stack_that_is_closed():
+    stack = ExitStack()
+    stack.enter_context(io.override(min_sms=0))
+    stack.close()
+    return here() - 1
+
+
+def an_async_exit_stack():
+    async def main():
+        async with AsyncExitStack() as stack:
+            line = here() - 1
+            stack.enter_context(io.override(min_sms=0))
+        return line
+
+    return asyncio.run(main())
+
+
+def an_exit_by_hand():
+    scope = io.override(min_sms=0).__enter__()
+    scope.__exit__(None, None, None)
+    return here() - 1
+
+
+def an_isolated_one():
+    with io.override(min_sms=0, isolate=True):
+        return here() - 1
+
+
+def a_function():
+    line = here() + 2
+
+    @io.override(min_sms=0)
+    def step():
+        pass
+
+    step()
+    return line
+
+
+def a_coroutine():
+    line = here() + 2
+
+    @io.override(min_sms=0)
+    async def step():
+        pass
+
+    asyncio.run(step())
+    return line
+
+
+def a_method():
+    class Thing:
+        line = here() + 2
+
+        @io.override(min_sms=0)
+        def step(self):
+            pass
+
+    Thing().step()
+    return Thing.line
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        *(a_with_block, nested, an_exit_stack, an_exit_stack_that_is_closed, an_async_exit_stack),
+        *(an_exit_by_hand, an_isolated_one, a_function, a_coroutine, a_method),
+    ],
+    ids=lambda use: use.__name__,
+)
+def test_nothing_compiled_warns_at_the_users_line(use):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        line = use()
+    said = [warning for warning in caught if warning.category is NoEffectWarning]
+    assert {warning.filename for warning in said} == {__file__}
+    assert line in {warning.lineno for warning in said}
+    assert len(said) == 1 + (use is nested)
+    assert "no graph was compiled" in str(said[0].message)
+    assert "isolate=True" in str(said[0].message)
+
+
+def test_a_scope_that_was_never_entered_warns_where_it_was_made():
+    """Not where it is dropped, which may be in someone else's code."""
+
+    def make():
+        scope = io.override(min_sms=0)
+        assert scope.consulted == 0
+        return here() - 2
+
+    with pytest.warns(NoEffectWarning, match="was not entered") as caught:
+        line = make()
+    assert [(w.filename, w.lineno) for w in caught] == [(__file__, line)]
+    assert "with override(...):" in str(caught[0].message)
+
+
+def test_it_is_said_at_the_end_of_the_process_too(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text("import inductor_override as io\nscope = io.override(min_sms=0)\n")
+    done = subprocess.run(
+        [sys.executable, str(program)], capture_output=True, text=True, timeout=300, check=True
+    )
+    assert f"{program}:2: NoEffectWarning: override(min_sms=0) was not entered" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_scope_that_is_dropped_while_it_is_open_ends_and_says_so(ask, no_trace):
+    with pytest.warns(RuntimeWarning, match="entered and not left") as caught:
+        io.override(min_sms=0).__enter__()
+    assert [w.filename for w in caught] == [__file__]
+    assert ask() is False
+    assert no_trace.differences() == []
+
+
+def test_a_decorated_function_that_never_compiles_warns_at_its_own_line():
+    @io.override(min_sms=0)
+    def step() -> None:
+        pass
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        for _ in range(3):
+            step()
+    [one] = [c for c in caught if c.category is NoEffectWarning]
+    assert one.filename == __file__
+    assert one.lineno == step.__wrapped__.__code__.co_firstlineno
