@@ -201,7 +201,7 @@ def test_a_misspelled_option_is_not_taken_for_the_command():
 
 
 def test_it_says_that_everything_is_switched_off():
-    show = "import torch._inductor.config as c; print(hasattr(c, %r), c.epilogue_fusion)" % OPTION
+    show = f"import torch._inductor.config as c; print(hasattr(c, {OPTION!r}), c.epilogue_fusion)"
     done = run(
         *("--set", "epilogue_fusion=False", "--", sys.executable, "-c", show),
         INDUCTOR_OVERRIDE_DISABLE="1",
