@@ -24,6 +24,9 @@ class Default(int):
     def __reduce__(self) -> tuple[type[int], tuple[int]]:
         return int, (int(self),)  # to a process that may not have the package
 
+    def __deepcopy__(self, memo: object) -> Default:
+        return self  # torch 2.6 to 2.11 deepcopy what they read of the config
+
 
 class ConfigStore(ABC):
     """Inductor's config, seen as a store of options."""

@@ -36,7 +36,7 @@ class PlainDicts(ConfigStore):
             self._reads.wait_for_unguarded()
             # In place: a value that another thread assigns while the dict is exchanged is lost.
             vars(self.config)["_allowed_keys"].add(OPTION)
-            self.set_default(default)
+            self.set_default(int(default))  # torch 2.0 compares types, of values in this dict
 
     def remove(self) -> None:
         held = vars(self.config)

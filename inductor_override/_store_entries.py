@@ -12,12 +12,6 @@ from inductor_override._store import ConfigStore, Default
 from inductor_override._store_reads import WholeReads
 
 
-def _make_plain(options: dict[str, Any]) -> None:
-    """Keys of caches are made of it: with a `Default` in it, they would be others."""
-    if isinstance(options.get(OPTION), Default):
-        options[OPTION] = int(options[OPTION])
-
-
 class Entries(ConfigStore):
     """torch 2.6 to 2.11: an entry per option, its value for the whole process."""
 
@@ -26,7 +20,7 @@ class Entries(ConfigStore):
     def __init__(self, config: ModuleType) -> None:
         super().__init__(config)
         # With `_get_dict` torch reads the whole config for its hash and its caches.
-        self._reads = WholeReads(config, ("_get_dict",), _make_plain)
+        self._reads = WholeReads(config, ("_get_dict",), self._make_plain)
 
     def add(self, default: Default) -> None:
         from torch.utils import _config_module
@@ -95,6 +89,12 @@ class Entries(ConfigStore):
         entry = self._entry(OPTION)
         value = entry.user_override
         return entry.default if type(value) in (object, Default) else value
+
+    def _make_plain(self, options: dict[str, Any]) -> None:
+        """Keys of caches are made of it: with a `Default` in it, they would be others."""
+        if isinstance(options.get(OPTION), Default):
+            entry = vars(self.config)["_config"].get(OPTION)
+            options[OPTION] = int(entry.default if entry is not None else options[OPTION])
 
     def _entry(self, key: str) -> Any:
         return vars(self.config)["_config"][key]

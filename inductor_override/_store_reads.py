@@ -54,12 +54,10 @@ class WholeReads:
     def _guard(self, config: ModuleType, name: str, read: Callable[..., Any]) -> FunctionType:
         def guarded(*args: Any, **kwargs: Any) -> Any:
             with self._lock:
-                if name in self._own:
-                    found = self._own[name](*args, **kwargs)
-                else:
-                    found = read(config, *args, **kwargs)
-            self._amend(found)
-            return found
+                own = self._own.get(name)
+                found = own(*args, **kwargs) if own else read(config, *args, **kwargs)
+                self._amend(found)
+                return found
 
         return cast(FunctionType, guarded)
 

@@ -19,8 +19,6 @@ class Frame:
     name: int
     runner: str
     values: dict[str, object]
-    found: int = TORCH_DECIDES
-    """Patch: the threshold that it found, which torch assigns again when it ends."""
 
 
 @dataclass
@@ -34,14 +32,13 @@ class Model:
     """
     Args:
         per_context: torch 2.12 on: a value is seen in the thread or task that set it.
-        keeps_assignments: torch 2.6 on: an assigned value lies over the process-wide default.
-        patch_assigns: torch's own patch, when it ends, assigns what it found, also if that was
-            the default. 2.15 does not any more.
+        keeps_assignments: torch 2.6 on: an assigned value lies over the process-wide default. That
+            torch's own patch assigns at its end what it found, also if that was the default (2.15
+            does not any more), is to make no difference.
     """
 
     per_context: bool
     keeps_assignments: bool
-    patch_assigns: bool
     stock_min_sms: int
     extra: bool
     frames: list[Frame] = field(default_factory=list)  # oldest first
@@ -50,7 +47,6 @@ class Model:
     offered: bool = False
     gate: list[str] = field(default_factory=lambda: ["stock"])  # lowest first
     sms: int = 28
-    assigned: dict[str, int] = field(default_factory=dict)
     counts: dict[int, Count] = field(default_factory=dict)
 
     def present(self) -> bool:
@@ -64,9 +60,7 @@ class Model:
         for frame in reversed(self.stack(runner)):
             if key in frame.values:
                 return frame.values[key]
-        if key == EXTRA:
-            return self.extra
-        return self.assigned.get(self._domain(runner), self.base)
+        return self.extra if key == EXTRA else self.base
 
     def answer(self, runner: str) -> bool:
         """The gate's answer, and who counts it."""
@@ -106,53 +100,26 @@ class Model:
         return not held and self.threshold_is_patched()
 
     def leave(self, frame: Frame) -> None:
-        below = self.stack(frame.runner)[: self.stack(frame.runner).index(frame)]
         self.frames.remove(frame)
-        patched = frame.kind == "patch" and MIN_SMS in frame.values
-        if patched and self.patch_assigns and not any(MIN_SMS in f.values for f in below):
-            self.assigned[self._domain(frame.runner)] = frame.found
-        self._forget_if_gone()
 
     def patch(self, name: int, runner: str, values: dict[str, object]) -> None:
-        found = self.value(runner, MIN_SMS)
-        self.frames.append(Frame("patch", name, runner, values, found))
+        self.frames.append(Frame("patch", name, runner, values))
 
     def threshold_is_patched(self) -> bool:
         return any(f.kind == "patch" and MIN_SMS in f.values for f in self.frames)
 
-    def can_enable(self, runner: str) -> bool:
-        patches = [f for f in self.frames if f.kind == "patch" and MIN_SMS in f.values]
-        if not self.keeps_assignments:
-            # Up to 2.5 default and value are one: the patch's end would undo the enable.
-            return not patches
-        # A patch to the very default looks like what an ended patch leaves behind.
-        here = self.stack(runner)
-        return not any(f in here and f.values[MIN_SMS] == self.base for f in patches)
+    def can_enable(self) -> bool:
+        # Up to 2.5 default and value are one: the end of torch's patch would undo the enable.
+        return self.keeps_assignments or not self.threshold_is_patched()
 
-    def can_disable(self, runner: str) -> bool:
+    def can_disable(self) -> bool:
         scopes = any(f.kind == "scope" for f in self.frames)
-        return self.can_enable(runner) and (scopes or not self.threshold_is_patched())
+        return self.can_enable() and (scopes or not self.threshold_is_patched())
 
-    def enable(self, runner: str, value: int | None) -> None:
+    def enable(self, value: int | None) -> None:
         self.enabled = True
-        self._rebase(runner, TORCH_DECIDES if value is None else value)
+        self.base = TORCH_DECIDES if value is None else value
 
-    def disable(self, runner: str) -> None:
+    def disable(self) -> None:
         self.enabled = self.offered = False
-        self._rebase(runner, TORCH_DECIDES)
-        self._forget_if_gone()
-
-    def _rebase(self, runner: str, value: int) -> None:
-        # What torch's patch left behind is what was there before: no one's wish.
-        domain = self._domain(runner)
-        named = any(MIN_SMS in f.values for f in self.stack(runner))
-        if not named and self.assigned.get(domain) == self.base:
-            del self.assigned[domain]
-        self.base = value
-
-    def _forget_if_gone(self) -> None:
-        if not self.present():
-            self.assigned.clear()
-
-    def _domain(self, runner: str) -> str:
-        return runner if self.per_context else "process"
+        self.base = TORCH_DECIDES

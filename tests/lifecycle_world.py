@@ -27,21 +27,6 @@ PER_CONTEXT = RELEASE >= (2, 12)
 STOCK = vars(utils)["is_big_gpu"]
 
 
-def _patch_assigns() -> bool:
-    """Asked of torch itself, with an option that nobody uses here."""
-    name = "max_autotune_gemm_backends"
-    before = _assigned(name)
-    with config.patch({name: "ATEN"}):
-        pass
-    return _assigned(name) is not before
-
-
-def _assigned(name: str) -> object:
-    override = getattr(config._config[name], "user_override", None)  # from 2.6 on
-    return override.get() if PER_CONTEXT else override
-
-
-PATCH_ASSIGNS = RELEASE >= (2, 6) and _patch_assigns()
 if RELEASE >= (2, 13):
     EXPORT = functools.partial(config.save_config_portable, readonly_values=True)
 else:
@@ -184,7 +169,7 @@ class World:
         def read() -> dict[str, object]:
             return {
                 "present": NAMES[MIN_SMS] in config._config,
-                MIN_SMS: getattr(config, NAMES[MIN_SMS], None),
+                MIN_SMS: io.status().min_sms,
                 EXTRA: getattr(config, NAMES[EXTRA]),
             }
 

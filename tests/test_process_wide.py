@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import pickle
 
 import pytest
@@ -72,7 +71,7 @@ def test_what_leaves_the_config_is_a_plain_int():
     entry = config._config[OPTION]
     for value in (
         pickle.loads(pickle.dumps(entry.default)),
-        copy.deepcopy(entry.default),
+        config.get_config_copy()[OPTION],
         pickle.loads(config.save_config())[OPTION],
         config._get_dict()[OPTION],
         io.status().min_sms,

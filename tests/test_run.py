@@ -201,9 +201,9 @@ def test_a_misspelled_option_is_not_taken_for_the_command():
 
 
 def test_it_says_that_everything_is_switched_off():
-    show = f"import torch._inductor.config as c; print(hasattr(c, {OPTION!r}), c.epilogue_fusion)"
+    show = f"import torch._inductor.config as c; print(hasattr(c, {OPTION!r}), c.size_asserts)"
     done = run(
-        *("--set", "epilogue_fusion=False", "--", sys.executable, "-c", show),
+        *("--set", "size_asserts=False", "--", sys.executable, "-c", show),
         INDUCTOR_OVERRIDE_DISABLE="1",
     )
     assert (done.returncode, done.stdout) == (0, "False True\n")
@@ -233,3 +233,21 @@ def test_an_environment_without_the_package_is_told():
     )
     assert "not in force in" in told.stderr
     assert "Traceback" not in told.stderr
+
+
+def test_a_torch_that_is_not_supported_starts_nothing_where_it_is_seen(tmp_path):
+    """It is where --set is checked. Else the child says it, in one warning."""
+    code = (
+        "import sys, torch._inductor.utils as utils; del utils.is_big_gpu\n"
+        "from inductor_override.cli import main; main(['run', *sys.argv[1:]])"
+    )
+    started = str(tmp_path / "started")
+    done = subprocess.run(
+        [sys.executable, "-c", code, "--set", "size_asserts=False", "--", "touch", started],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert (done.returncode, list(tmp_path.iterdir())) == (3, [])
+    assert "torch._inductor.utils has no is_big_gpu" in done.stderr.splitlines()[-1]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -101,7 +103,18 @@ def _settings(given: tuple[str, ...]) -> dict[str, Any]:
         if name.replace("-", "_") in ("min_sms", OPTION):
             raise CannotError(f"--set {setting!r} is not valid: the threshold is --min-sms N")
         chosen.update(_checked(name, _value_of(text), setting))
+    if chosen:
+        _refuse_unsupported()
     return chosen
+
+
+def _refuse_unsupported() -> None:
+    """What cannot be in force is not started, where torch is imported anyway."""
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):  # torch 2.0 has much to say when imported
+            inductor_override.enable()
+    except inductor_override.UnsupportedTorchError as error:
+        raise UnsupportedError(str(error)) from None
 
 
 def _value_of(text: str) -> object:
@@ -119,10 +132,7 @@ def _checked(name: str, value: object, setting: str) -> dict[str, Any]:
     from inductor_override._option import check_inductor_options
 
     try:
-        inductor_override.enable()  # what cannot be in force is not started
         chosen = check_inductor_options({name: value}, config)
-    except inductor_override.UnsupportedTorchError as error:
-        raise UnsupportedError(str(error)) from None
     except (TypeError, ValueError) as error:
         raise CannotError(f"--set {setting!r}: {error}") from None
     try:
