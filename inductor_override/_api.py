@@ -6,6 +6,7 @@ from typing import Any
 
 from inductor_override._installation import installation
 from inductor_override._names import CONFIG, ENV_OPTION, OPTION, TORCH_DECIDES, log
+from inductor_override._notices import say_once
 from inductor_override._option import (
     check_inductor_options,
     check_min_sms,
@@ -105,7 +106,7 @@ def options(mode: str | None = None, *, min_sms: int = 0, **inductor_config: Any
         return chosen
     installation.hold("options")
     if not _autotunes(chosen):
-        installation.say_once(
+        say_once(
             f"options(mode={mode!r}, min_sms={value}) does not switch max-autotune on, and the "
             "config has it off: unless you add it to the dict, nothing asks the gate. Use "
             "options(mode='max-autotune'), or add max_autotune_gemm=True"

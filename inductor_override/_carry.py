@@ -16,6 +16,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from inductor_override._names import COMPILE_FX, OPTION, TORCH_DECIDES
+from inductor_override._notices import say_once
 from inductor_override._open_scopes import Carried
 
 STOCK = Carried((), {OPTION: TORCH_DECIDES})
@@ -81,12 +82,7 @@ def _default_inner(compile_fx: Any) -> Any:
 
 
 def compile_graph(
-    compile_it: Any,
-    args: Any,
-    kwargs: Any,
-    now: Callable[[], Carried],
-    put_in_force: PutInForce,
-    say_once: Callable[[str], None],
+    compile_it: Any, args: Any, kwargs: Any, now: Callable[[], Carried], put_in_force: PutInForce
 ) -> Any:
     """Compile a graph, and where `hand_on` did not see its forward graph, still with its values.
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from inductor_override import _carry, _trace
 from inductor_override._names import OPTION, TORCH_DECIDES
+from inductor_override._notices import say_once
 from inductor_override._open_scopes import OpenScopes, Seen
 from inductor_override._store import ConfigStore
 from inductor_override.patches import PatchModule
@@ -32,7 +33,6 @@ class Gate:
             assignment.
         compiling: around each compile, in any thread.
         put_in_force: puts the option, with the values that it is given, in force for one graph.
-        say_once: to the log.
     """
 
     def __init__(
@@ -43,11 +43,10 @@ class Gate:
         keep_on_top: Callable[[], None],
         compiling: Callable[[], AbstractContextManager[None]],
         put_in_force: _carry.PutInForce,
-        say_once: Callable[[str], None],
     ) -> None:
         self.patch, self.store, self.scopes = patch, store, scopes
         self.keep_on_top, self.compiling = keep_on_top, compiling
-        self.put_in_force, self.say_once = put_in_force, say_once
+        self.put_in_force = put_in_force
         self.live = True
         self._here = _Here()
 
@@ -112,15 +111,10 @@ class Gate:
                 return wrapped(*args, **kwargs)
             if not kwargs.get("is_backward"):
                 seen_here = self._look_around(args[1] if len(args) > 1 else None)
-            result = self._compile_graph(wrapped, args, kwargs)
+            result = _carry.compile_graph(wrapped, args, kwargs, self.scopes.now, self.put_in_force)
         for seen in seen_here:
             seen.graphs += 1
         return result
-
-    def _compile_graph(self, wrapped: Any, args: Any, kwargs: Any) -> Any:
-        return _carry.compile_graph(
-            wrapped, args, kwargs, self.scopes.now, self.put_in_force, self.say_once
-        )
 
     def outside_compile(self) -> bool:
         """Whether `on_compile` is not around what runs in this thread."""
@@ -152,9 +146,7 @@ class Gate:
             return bool(wrapped(*args, **kwargs))
         if sms < min_sms:
             device = args[0] if args else 0
-            self.say_once(
-                f"GPU {device} has {sms} SMs, {OPTION} is {min_sms}: no GEMM templates for it"
-            )
+            say_once(f"GPU {device} has {sms} SMs, {OPTION} is {min_sms}: no GEMM templates for it")
         return sms >= min_sms
 
     def _trace(self) -> None:

@@ -18,7 +18,8 @@ from inductor_override._errors import UnsupportedTorchError
 from inductor_override._gate import Gate
 from inductor_override._holders import Holder, Holders, graph_key
 from inductor_override._hooks import Hook, Wrapper, describe
-from inductor_override._names import COMPILE_FX, CONFIG, OPTION, OWNERS, TORCH_DECIDES, log
+from inductor_override._names import COMPILE_FX, CONFIG, OPTION, OWNERS, TORCH_DECIDES
+from inductor_override._notices import say_once
 from inductor_override._open_scopes import Carried, OpenScopes
 from inductor_override._process import process
 from inductor_override._store import ConfigStore, Default
@@ -50,7 +51,6 @@ class Installation:
         self._gate: Gate | None = None
         self._children = ChildHook()
         self._imported: dict[str, ModuleType] | None = None
-        self._said: set[str] = set()
         self._selector = patches.Selector()
 
     @property
@@ -117,8 +117,7 @@ class Installation:
     def put_in_force(self, carried: Carried) -> Iterator[None]:
         """The option is there, and these values are in force, in any thread and at any time.
 
-        Where someone has changed torch meanwhile, so that it is no known one, torch decides: a
-        backward graph is compiled in a call that is not ours to fail.
+        Where torch is no known one any more, torch decides: the call is not ours to fail.
         """
         key = graph_key()
         try:
@@ -127,7 +126,7 @@ class Installation:
                 there = self.hold("graph", key).again(carried)
             except UnsupportedTorchError as error:
                 if carried.values != _carry.STOCK.values:
-                    self.say_once(f"a backward graph is compiled without {carried.values}: {error}")
+                    say_once(f"a backward graph is compiled without {carried.values}: {error}")
             with there:
                 yield
         finally:
@@ -147,16 +146,14 @@ class Installation:
             self._finish_uninstalling()
             if self.store is None or self.scopes is None:
                 return
-            if value == TORCH_DECIDES and self._upstream_default is not None:
-                value = self._upstream_default
             self.scopes.settle()
             self.store.unset_if_default()
-            if not self.store.default_is_value:
-                self.store.set_default(Default(value))
-                return
+            default: int = Default(value)
+            if self._upstream_default is not None:  # torch's own option: a plain int, as it was
+                default = self._upstream_default if value == TORCH_DECIDES else value
             ruling = self.store.read(OPTION)
-            self.store.set_default(value)
-            if self.scopes.rebase(value):
+            self.store.set_default(default)
+            if self.store.default_is_value and self.scopes.rebase(int(default)):
                 self.store.write(OPTION, ruling)
 
     def install_for_environment(self, modules: dict[str, ModuleType]) -> None:
@@ -190,14 +187,13 @@ class Installation:
                 if self._undo is None:
                     self._begin(selection, store)
                 self._attach_rows(selection, owners)
-                self.unsupported = None
             except BaseException as error:
-                if isinstance(error, UnsupportedTorchError):
-                    self.unsupported = str(error)
+                self.unsupported = str(error) if isinstance(error, UnsupportedTorchError) else None
                 self._uninstall()
                 raise
+            self.unsupported = None
             if selection.note:
-                self.say_once(selection.note)
+                say_once(selection.note)
 
     def _begin(self, selection: patches.Selection, store: ConfigStore) -> None:
         self._undo, process.installed = [], True
@@ -205,7 +201,7 @@ class Installation:
         if store.has(OPTION):
             self._upstream_default = store.default()
             self._undo.append(partial(store.set_default, self._upstream_default))
-            self.say_once(
+            say_once(
                 f"this torch has an option of its own named {OPTION}: the package steps aside, "
                 "values go to torch's option and the gate is not touched"
             )
@@ -219,11 +215,10 @@ class Installation:
             self._keep_on_top,
             self.compiling,
             self.put_in_force,
-            self.say_once,
         )
         self._undo += [gate.close, self._children.detach]
         if _precompile.is_on():
-            self.say_once(_precompile.WARNING)
+            say_once(_precompile.WARNING)
 
     def _attach_rows(self, selection: patches.Selection, owners: dict[str, ModuleType]) -> None:
         gate, undo = self._gate, self._undo
@@ -258,7 +253,7 @@ class Installation:
         who = describe(target)
         if who not in self.foreign:
             self.foreign.append(who)
-        self.say_once(
+        say_once(
             f"torch._inductor.utils.is_big_gpu was replaced by {who}: where a threshold is set, "
             "inductor-override decides instead; it stays in place when the override ends"
         )
@@ -299,11 +294,6 @@ class Installation:
             self.scopes.lock = self.lock
         WholeReads.after_fork()
         self._holders.drop_graphs_of_other_threads()
-
-    def say_once(self, sentence: str) -> None:
-        if sentence not in self._said:
-            self._said.add(sentence)
-            log.warning("%s", sentence)
 
 
 installation = Installation()

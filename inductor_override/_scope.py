@@ -15,6 +15,7 @@ from typing import Any, TypeVar, cast
 from inductor_override._errors import NoEffectWarning
 from inductor_override._installation import installation
 from inductor_override._names import OPTION
+from inductor_override._notices import say_once
 from inductor_override._open_scopes import Entry, OpenScopes, Seen, who_runs
 from inductor_override._option import switched_off
 
@@ -209,7 +210,7 @@ class Scope:
         seen = entry.seen
         if seen.graphs or seen.consulted:
             if why := _why_nothing_asked(seen):
-                installation.say_once(f"{self!r}: {seen.graphs} graph(s) compiled, {why}")
+                say_once(f"{self!r}: {seen.graphs} graph(s) compiled, {why}")
             return
         if self._decorates is not None and self.graphs_compiled:
             return  # a decorated function compiles at its first calls, not at each

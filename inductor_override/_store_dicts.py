@@ -36,7 +36,7 @@ class PlainDicts(ConfigStore):
             self._reads.wait_for_unguarded()
             # In place: a value that another thread assigns while the dict is exchanged is lost.
             vars(self.config)["_allowed_keys"].add(OPTION)
-            self.set_default(int(default))  # torch 2.0 compares types, of values in this dict
+            self.set_default(default)
 
     def remove(self) -> None:
         held = vars(self.config)
@@ -55,6 +55,8 @@ class PlainDicts(ConfigStore):
 
     def set_default(self, value: Any, key: str = OPTION) -> None:
         held = vars(self.config)
+        if isinstance(value, Default):
+            value = int(value)  # torch compares types, of values in this dict
         if "_default" in held:  # from 2.1 on
             held["_default"][key] = value
         self.write(key, value)

@@ -129,39 +129,46 @@ class ContextEntries(Entries):
         """Of the caches in use: what takes them out of the context that `_changed` ran in."""
 
     def prior(self, key: str) -> Any:
+        """What takes the value out, what was assigned, and what torch has to be told."""
         entry = self._entry(key)
-        return None, self.read(key) if self._is_alias(entry) else entry.user_override.get()
+        assigned = entry.user_override.get()
+        return None, assigned, self.read(key) if self._by_torch(key, entry) else None
+
+    def _by_torch(self, key: str, entry: Any) -> bool:
+        """Whether torch does more than to set a value: for another option, or for several."""
+        return self._is_alias(entry) or key in vars(self.config).get("_implication_sources", ())
 
     def write(self, key: str, value: Any) -> Any:
         entry = self._entry(key)
-        if self._is_alias(entry) or key in vars(self.config).get("_implication_sources", ()):
+        if self._by_torch(key, entry):
             prior = self.prior(key)
             setattr(self.config, key, value)
             return prior
         # Not by `setattr`: there is a package that makes each one process-wide, and such a value
         # would outlive the scope (unslothai/unsloth#7019).
-        unset_or_set = entry.user_override.get()
-        prior = (entry.user_override.set(value), unset_or_set)
+        assigned = entry.user_override.get()
+        token = entry.user_override.set(value)
         if entry.hide:
             entry.hide = False
         self._changed_here(key)
-        return prior
+        return token, assigned, None
 
     def restore(self, key: str, prior: Any) -> None:
-        token, value = prior
+        token, assigned, seen = prior
         entry = self._entry(key)
-        if self._is_alias(entry):
-            setattr(self.config, key, value)
-            return
-        override = entry.user_override
+        if self._by_torch(key, entry):
+            setattr(self.config, key, seen)
+            if self._is_alias(entry):
+                return
         try:
-            # Unlike `set`, leaves nothing behind in the thread's context.
-            override.reset(token)
-        except (ValueError, RuntimeError, TypeError):
-            # A task that was started in the scope, so another context; or there is no token.
-            override.set(value)
-        if isinstance(override.get(), Default):
-            override.set(self._unset())
+            if token is None:
+                entry.user_override.set(assigned)
+            else:  # unlike `set`, leaves nothing behind in the thread's context
+                entry.user_override.reset(token)
+        except (ValueError, RuntimeError):  # a task that was started in the scope: another context
+            entry.user_override.set(assigned)
+        if isinstance(entry.user_override.get(), Default):
+            entry.user_override.set(self._unset())
         self._changed_here(key)
 
     def min_sms(self) -> Any:

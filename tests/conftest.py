@@ -54,6 +54,7 @@ import torch._inductor.utils as utils
 from torch._inductor.graph import GraphLowering
 
 import inductor_override as io
+from inductor_override import _notices
 from inductor_override._installation import installation
 
 CELL = os.environ.get("INDUCTOR_OVERRIDE_CELL")
@@ -159,7 +160,7 @@ def _value(entry: object) -> object:
 def no_trace() -> Iterator[Snapshot]:
     """Every test leaves torch as it found it."""
     before = Snapshot()
-    installation._said.clear()
+    _notices.forget()
     installation.foreign.clear()
     yield before
     io.disable()

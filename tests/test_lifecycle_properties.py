@@ -33,8 +33,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::inductor_override.NoEffectWarning"),
 ]
 
-# The same sequences each time (as far as the same modules are imported: hypothesis looks at their
-# constants), unless someone looks for new ones: EXPLORE=1 pytest FILE. Making a failing one shorter
+# The same sequences each time, as far as the same modules are imported (hypothesis draws constants of
+# theirs too), unless someone looks for new ones: EXPLORE=1 pytest FILE. Making a failing one shorter
 # takes minutes, so that too only where a person waits for it.
 EXPLORE = bool(os.environ.get("EXPLORE"))
 PHASES = [Phase.generate, Phase.shrink] if EXPLORE else [Phase.generate]
@@ -282,7 +282,7 @@ def check(histories: list[list[tuple[object, ...]]], each: int) -> None:
 
 
 def test_what_is_drawn_covers_every_kind_and_is_valid():
-    check(draw(OnlyDrawn, 100), each=3)
+    check(draw(OnlyDrawn, 150), each=10)
 
 
 def test_any_sequence_of_steps(capsys):

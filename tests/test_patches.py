@@ -247,6 +247,7 @@ def test_an_option_of_torchs_own_of_that_name_makes_us_step_aside(compiled, capl
         assert config.max_autotune_gemm_min_sms == 41
         io.enable(min_sms=5)
         assert config.max_autotune_gemm_min_sms == 5
+        assert type(config.max_autotune_gemm_min_sms) is int
         io.disable()
         assert config.max_autotune_gemm_min_sms == 41
         assert caplog.text.count("steps aside") == 1

@@ -74,6 +74,15 @@ def test_an_option_that_nobody_had_set_is_unset_again():
     assert read() is unset
 
 
+@pytest.mark.skipif(RELEASE < (2, 15), reason="options that imply others came with torch 2.15")
+def test_an_option_that_implies_others_is_unset_again(no_trace):
+    with io.override(min_sms=0, numerics="strict"):
+        assert config.emulate_precision_casts is True
+    assert config.emulate_precision_casts is False
+    assert "numerics" not in config.codegen_config()
+    assert no_trace.differences() == []
+
+
 def test_a_value_that_the_user_had_set_comes_back():
     before = getattr(config, EXTRA)
     with config.patch({EXTRA: False}):
