@@ -33,9 +33,9 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::inductor_override.NoEffectWarning"),
 ]
 
-# The same sequences each time, as far as the same modules are imported (hypothesis draws constants of
-# theirs too), unless someone looks for new ones: EXPLORE=1 pytest FILE. Making a failing one shorter
-# takes minutes, so that too only where a person waits for it.
+# The same sequences each time, as far as the same modules are imported (hypothesis draws constants
+# of theirs too), unless someone looks for new ones: EXPLORE=1 pytest FILE. Making a failing one
+# shorter takes minutes, so that too only where a person waits for it.
 EXPLORE = bool(os.environ.get("EXPLORE"))
 PHASES = [Phase.generate, Phase.shrink] if EXPLORE else [Phase.generate]
 runners = st.sampled_from(RUNNERS)
