@@ -84,10 +84,9 @@ class Installation:
         """
         # Imported before the lock is taken: an import may end in a post-import hook, which takes
         # the lock while it holds the import lock of its module.
-        modules = self._imported
-        if modules is None:
-            modules = {name: importlib.import_module(name) for name in (CONFIG, *OWNERS)}
-            self._imported = modules
+        self._imported = modules = self._imported or {
+            name: importlib.import_module(name) for name in (CONFIG, *OWNERS)
+        }
         with self.lock:
             self.install(modules)
             self._holders.add(holder, key)

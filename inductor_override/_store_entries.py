@@ -81,7 +81,7 @@ class Entries(ConfigStore):
         if self._is_alias(entry):
             setattr(self.config, key, prior)
         else:
-            entry.user_override = self._unset() if isinstance(prior, Default) else prior
+            entry.user_override = prior
             self._changed()
 
     def min_sms(self) -> Any:
@@ -167,8 +167,6 @@ class ContextEntries(Entries):
                 entry.user_override.reset(token)
         except (ValueError, RuntimeError):  # a task that was started in the scope: another context
             entry.user_override.set(assigned)
-        if isinstance(entry.user_override.get(), Default):
-            entry.user_override.set(self._unset())
         self._changed_here(key)
 
     def min_sms(self) -> Any:

@@ -76,6 +76,19 @@ class TestExplain:
         assert facts["stock"]["candidates"]["triton"] > 0
 
 
+@pytest.mark.simulated
+def test_explain_exits_with_3_on_a_torch_of_another_shape(triton, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(
+        "from wrapt import register_post_import_hook\n"
+        "register_post_import_hook(lambda m: delattr(m, 'is_big_gpu'), 'torch._inductor.utils')\n"
+    )
+    done = run("explain", PYTHONPATH=os.pathsep.join([str(tmp_path), *filter(None, sys.path)]))
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.startswith("error: ")
+    assert "torch._inductor.utils has no is_big_gpu" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

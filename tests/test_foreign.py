@@ -153,7 +153,14 @@ def a_mock(compile_fx):
     return mock.Mock(wraps=compile_fx)
 
 
-@pytest.mark.parametrize("theirs", [everything_passed_on, a_mock])
+def what_they_know_passed_on(compile_fx):
+    def theirs(model, inputs, config_patches=None, compile_region_name=None):
+        return compile_fx(model, inputs)
+
+    return theirs
+
+
+@pytest.mark.parametrize("theirs", [everything_passed_on, a_mock, what_they_know_passed_on])
 def test_someone_elses_compile_fx(theirs, monkeypatch, compiled, lowered):
     module = torch._inductor.compile_fx
     monkeypatch.setattr(module, "compile_fx", replaced := theirs(module.compile_fx))

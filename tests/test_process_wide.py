@@ -31,11 +31,20 @@ def test_a_thread_where_torch_has_put_back_what_it_found(what, compiled, lowered
     io.enable(min_sms=40)
     in_thread(compiled)
     assert in_thread(ask) is False  # of 28 SMs
+    assert in_thread(lambda: getattr(config, OPTION)) == 40
     with io.override(min_sms=1):  # keeps the option there
         io.disable()
         if RELEASE >= (2, 12):
             in_thread(compiled)
     assert lowered == ([5, 40, -1] if RELEASE >= (2, 12) else [5, 40])
+
+
+@pytest.mark.parametrize("what", [with_options, in_torchs_patch])
+def test_torchs_config_shows_the_newest_value(what, compiled):
+    io.enable(min_sms=24)
+    what(compiled)
+    io.enable(min_sms=46)
+    assert getattr(config, OPTION) == 46
 
 
 def test_enable_within_a_scope_after_options(compiled, lowered):
