@@ -19,7 +19,9 @@ OPTION = "max_autotune_gemm_min_sms"
 from_2_6 = pytest.mark.skipif(
     RELEASE < (2, 6), reason="until 2.5 options come and go in torch's own dict"
 )
-until_2_5 = pytest.mark.skipif(RELEASE >= (2, 6), reason="from 2.6 on the dict is exchanged")
+until_2_5 = pytest.mark.skipif(
+    RELEASE >= (2, 6), reason="from torch 2.6 on a scope puts a new dict in place of torch's own"
+)
 pytestmark = pytest.mark.filterwarnings("ignore::inductor_override.NoEffectWarning")
 
 
@@ -47,7 +49,7 @@ def test_values_assigned_in_a_scope_stay():
         config.size_asserts = was
 
 
-@pytest.mark.skipif(RELEASE < (2, 12), reason="until 2.11 no thread keeps a dict of its own")
+@pytest.mark.skipif(RELEASE < (2, 12), reason="until 2.11 no thread keeps a copy of the config")
 def test_a_threads_own_copy_is_dropped_where_the_process_decides(in_thread, monkeypatch):
     """Its key to the FX graph cache is made from it."""
 

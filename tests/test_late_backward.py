@@ -169,7 +169,7 @@ def test_a_backward_graph_of_a_stock_forward_graph_is_torchs(lowered, where, in_
     assert lowered == [None, -1]
 
 
-@pytest.mark.skipif(RELEASE < (2, 6), reason="the hook is there from torch 2.6 on")
+@pytest.mark.skipif(RELEASE < (2, 6), reason="_compile_fx_inner, which is hooked, came with 2.6")
 @pytest.mark.parametrize("where", ["here", "in another thread"])
 def test_compile_fx_imported_by_name_before_the_hook(lowered, where, in_thread):
     def function(x, w):
@@ -260,7 +260,7 @@ def test_a_torch_that_has_changed_since_fails_no_backward(lowered, caplog, value
     assert len([s for s in said if "a backward graph is compiled without" in s]) == (value == 7)
 
 
-@pytest.mark.skipif(RELEASE < (2, 6), reason="the hook is there from torch 2.6 on")
+@pytest.mark.skipif(RELEASE < (2, 6), reason="_compile_fx_inner, which is hooked, came with 2.6")
 def test_a_backward_graph_whose_forward_graph_is_not_inductors_is_torchs_and_says_so(
     lowered, caplog
 ):

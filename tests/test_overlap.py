@@ -192,7 +192,7 @@ def test_a_context_copied_in_a_scope_that_has_ended(lowered):
     assert lowered == [5, 3]
 
 
-@pytest.mark.skipif(RELEASE < (2, 12), reason="until 2.11 there is one context")
+@pytest.mark.skipif(RELEASE < (2, 12), reason="until torch 2.11 options are for the whole process")
 def test_scopes_leave_nothing_more_in_the_context():
     """A context never forgets a ContextVar that was set in it."""
 
@@ -213,7 +213,7 @@ def test_scopes_leave_nothing_more_in_the_context():
     assert kept() == before
 
 
-@pytest.mark.skipif(RELEASE < (2, 12), reason="until 2.11 there is one context")
+@pytest.mark.skipif(RELEASE < (2, 12), reason="until torch 2.11 options are for the whole process")
 def test_leaving_a_scope_in_a_copied_context_is_said(lowered):
     before = getattr(config, EXTRA)
     io.enable(min_sms=5)
