@@ -195,8 +195,10 @@ class Installation:
                 say_once(selection.note)
 
     def _begin(self, selection: patches.Selection, store: ConfigStore) -> None:
-        self._undo, process.installed = [], True
-        self.selection, self.store, self.scopes = selection, store, OpenScopes(store, self.lock)
+        self._undo, process.installed = [store.detach], True
+        self.selection, self.store = selection, store
+        self.scopes = scopes = OpenScopes(store, self.lock)
+        store.attach()  # its undo came first, as always: an interrupt may come in the middle of it
         if store.has(OPTION):
             self._upstream_default = store.default()
             self._undo.append(partial(store.set_default, self._upstream_default))
@@ -205,15 +207,10 @@ class Installation:
                 "values go to torch's option and the gate is not touched"
             )
         else:
-            self._undo.append(store.remove)  # first: an interrupt may come in the middle of `add`
+            self._undo.append(store.remove)
             store.add(Default(process.min_sms))
         self._gate = gate = Gate(
-            selection.patch,
-            store,
-            self.scopes,
-            self._keep_on_top,
-            self.compiling,
-            self.put_in_force,
+            selection.patch, store, scopes, self._keep_on_top, self.compiling, self.put_in_force
         )
         self._undo += [gate.close, self._children.detach]
         if _precompile.is_on():
@@ -231,7 +228,7 @@ class Installation:
                 continue
             enabled = gate.outside_compile if role == "graph" else None
             hook = self._hooks[role] = Hook(owners[owner], name, wrappers[role], enabled)
-            undo.append(hook.detach)  # first, as above
+            undo.append(hook.detach)
             target = hook.attach()
             if role == "gate":
                 self._note_foreign(target)

@@ -54,6 +54,14 @@ class ConfigStore(ABC):
         return self.read(OPTION)
 
     @abstractmethod
+    def attach(self) -> None:
+        """From now on the option may come and go, and be changed for everyone, whoever reads."""
+
+    @abstractmethod
+    def detach(self) -> None:
+        """Undo `attach`. Like all that undoes something, it can be called again."""
+
+    @abstractmethod
     def add(self, default: Default) -> None:
         """Add the package's option, with this process-wide default."""
 

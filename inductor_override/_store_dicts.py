@@ -30,10 +30,16 @@ class PlainDicts(ConfigStore):
         # Not by `_config`: `load_config` puts keys there which the config does not have.
         return key in vars(self.config)["_allowed_keys"]
 
-    def add(self, default: Default) -> None:
+    def attach(self) -> None:
         self._reads.guard()
         with self._reads:
             self._reads.wait_for_unguarded()
+
+    def detach(self) -> None:
+        self._reads.unguard()
+
+    def add(self, default: Default) -> None:
+        with self._reads:
             # In place: a value that another thread assigns while the dict is exchanged is lost.
             vars(self.config)["_allowed_keys"].add(OPTION)
             self.set_default(default)
@@ -45,7 +51,6 @@ class PlainDicts(ConfigStore):
             held["_allowed_keys"].discard(OPTION)
             # The default stays. `load_config` and `config.patch` can bring the key back from a
             # copy, and each compile of 2.5 looks for the default of each key.
-            self._reads.unguard()
             if self._keeps_hash:
                 held["_is_dirty"] = True
 

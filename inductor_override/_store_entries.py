@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from contextvars import ContextVar, Token
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any
 
 from inductor_override._names import OPTION
 from inductor_override._store import ConfigStore, Default
+from inductor_override._store_caches import caches_of
 from inductor_override._store_reads import WholeReads
 
 
@@ -21,17 +20,28 @@ class Entries(ConfigStore):
         super().__init__(config)
         # With `_get_dict` torch reads the whole config for its hash and its caches.
         self._reads = WholeReads(config, ("_get_dict",), self._make_plain)
+        self._caches = caches_of(config)
+        self._with: dict[str, Any] = {}
+
+    def attach(self) -> None:
+        self._reads.guard()
+        self._reads.wait_for_unguarded()  # torch's own caches are its own again until `detach`
+        self._caches.attach()
+
+    def detach(self) -> None:
+        with self._reads:
+            self._reads.unguard()
+            self._caches.detach()
 
     def add(self, default: Default) -> None:
         from torch.utils import _config_module
 
         held = vars(self.config)
         self._before = held["_config"]
-        self._reads.guard()
         # A new dict instead of a new key: another thread may be walking through the old one.
         self._with = {**self._before, OPTION: self._new_entry(_config_module, default)}
         held["_config"] = self._with
-        self._changed()
+        self._caches.forget()
 
     def remove(self) -> None:
         held = vars(self.config)
@@ -41,8 +51,7 @@ class Entries(ConfigStore):
                 held["_config"] = self._before
             elif OPTION in now:
                 held["_config"] = {k: v for k, v in now.items() if k != OPTION}
-            self._reads.unguard()
-            self._changed()
+            self._caches.forget()
 
     def read(self, key: str) -> Any:
         value = super().read(key)
@@ -53,13 +62,13 @@ class Entries(ConfigStore):
 
     def set_default(self, value: Any, key: str = OPTION) -> None:
         self._entry(key).default = value
-        self._changed()
+        self._caches.forget()
 
     def unset_if_default(self) -> None:
         entry = self._entry(OPTION)
         if isinstance(entry.user_override, Default):
             entry.user_override = self._unset()
-            self._changed()
+            self._caches.forget()
 
     @staticmethod
     def _unset() -> object:
@@ -82,7 +91,7 @@ class Entries(ConfigStore):
             setattr(self.config, key, prior)
         else:
             entry.user_override = prior
-            self._changed()
+            self._caches.forget()
 
     def min_sms(self) -> Any:
         # It has no alias, no environment variable of torch's, and no mutable default.
@@ -106,27 +115,12 @@ class Entries(ConfigStore):
     def _new_entry(self, module: Any, default: Default) -> Any:
         return module._ConfigEntry(module.Config(default=default, value_type=int))
 
-    def _changed(self) -> None:
-        self.config._is_dirty = True  # type: ignore[attr-defined]
-
 
 class ContextEntries(Entries):
     """torch 2.12 on: an entry per option, its value in a `ContextVar`, so per thread."""
 
     kind = "entries per context"
     per_context = True
-
-    # From 2.13 on. The dirty keys first: see `_changed`.
-    _CACHES: ClassVar = {
-        "_get_dict_dirty_keys_var": None,
-        "_get_dict_cache_var": None,
-        "_hash_dirty_var": True,
-    }
-
-    def __init__(self, config: ModuleType) -> None:
-        super().__init__(config)
-        self._set_here: list[tuple[ContextVar[Any], Token[Any]]] = []
-        """Of the caches in use: what takes them out of the context that `_changed` ran in."""
 
     def prior(self, key: str) -> Any:
         """What takes the value out, what was assigned, and what torch has to be told."""
@@ -150,7 +144,7 @@ class ContextEntries(Entries):
         token = entry.user_override.set(value)
         if entry.hide:
             entry.hide = False
-        self._changed_here(key)
+        self._caches.forget_here(key)
         return token, assigned, None
 
     def restore(self, key: str, prior: Any) -> None:
@@ -167,7 +161,7 @@ class ContextEntries(Entries):
                 entry.user_override.reset(token)
         except (ValueError, RuntimeError):  # a task that was started in the scope: another context
             entry.user_override.set(assigned)
-        self._changed_here(key)
+        self._caches.forget_here(key)
 
     def min_sms(self) -> Any:
         entry = self._entry(OPTION)
@@ -178,46 +172,7 @@ class ContextEntries(Entries):
         entry = self._entry(OPTION)
         if isinstance(entry.user_override.get(), Default):
             entry.user_override.set(self._unset())
-            self._changed_here(OPTION)
+            self._caches.forget_here(OPTION)
 
     def _new_entry(self, module: Any, default: Default) -> Any:
         return module._ConfigEntry(module.Config(default=default, value_type=int), OPTION)
-
-    def _changed_here(self, key: str) -> None:
-        held = vars(self.config)
-        if "_hash_dirty_var" not in held:  # 2.12
-            self._is_dirty_for_all()
-            return
-        if not held["_hash_dirty_var"].get():
-            held["_hash_dirty_var"].set(True)
-        self.config._mark_get_dict_dirty(key)
-
-    def _changed(self) -> None:
-        """Drop what every thread has cached, not only this one.
-
-        From 2.13 on the FX graph cache's key is read from a dict that each thread keeps. A thread
-        that keeps one from before would go on with the old key (and be served an artifact of
-        torch's own), or ask for an option that is gone (`KeyError`). No thread can reach into
-        another's context, but all of them reach it through these three attributes.
-        """
-        held = vars(self.config)
-        if "_get_dict_cache_var" not in held:  # 2.12
-            self._is_dirty_for_all()
-            return
-        if held["_get_dict_cache_var"].get() is not None:
-            held["_get_dict_cache_var"].set(None)  # not to keep a whole config alive here
-        dropped, self._set_here = self._set_here, []
-        # The dirty keys first: a thread that is between the two reads then finds "all is dirty"
-        # and reads everything again.
-        for name, default in self._CACHES.items():
-            cache: ContextVar[Any] = ContextVar(held[name].name, default=default)
-            self._set_here.append((cache, cache.set(default)))
-            held[name] = cache  # much faster than the config's own `__setattr__`
-        # A context holds what was ever set in it, for as long as it lives; but `reset` takes out
-        # all that torch has set since.
-        for cache, token in dropped:
-            with suppress(ValueError):  # set in another context
-                cache.reset(token)
-
-    def _is_dirty_for_all(self) -> None:
-        self.config._is_dirty = True  # type: ignore[attr-defined]

@@ -18,6 +18,7 @@ from contextvars import ContextVar
 from types import ModuleType
 
 from inductor_override._store import ConfigStore
+from inductor_override._store_caches import CACHES
 from inductor_override._store_dicts import PlainDicts
 from inductor_override._store_entries import ContextEntries, Entries
 
@@ -35,7 +36,7 @@ def store_of(config: ModuleType) -> ConfigStore | None:
         return None
     if not isinstance(entry.user_override, ContextVar):
         return Entries(config) if "_is_dirty" in held else None
-    cached = [name in held for name in ContextEntries._CACHES]
+    cached = [name in held for name in CACHES]
     if all(cached) and hasattr(config, "_mark_get_dict_dirty"):
         return ContextEntries(config)
     return ContextEntries(config) if "_is_dirty" in held and not any(cached) else None

@@ -14,6 +14,7 @@ import tempfile
 import types
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
+from contextvars import ContextVar
 
 # Before torch: one compile thread keeps a process small, and no test depends on a user's setting.
 os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
@@ -125,6 +126,7 @@ class Snapshot:
         self.options = dict(config._config)
         self.values = {name: _value(entry) for name, entry in self.options.items()}
         self.attributes = set(vars(config))
+        self.caches = {k: v for k, v in vars(config).items() if isinstance(v, ContextVar)}
 
     def differences(self) -> list[str]:
         now = Snapshot()
@@ -145,6 +147,8 @@ class Snapshot:
         ]
         if now.attributes != self.attributes:
             found.append(f"attributes of the config: {now.attributes ^ self.attributes}")
+        if now.caches != self.caches:
+            found.append(f"caches of the config: {now.caches}, were {self.caches}")
         return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import pickle
 import threading
 from collections.abc import Callable, Iterator
@@ -21,6 +22,9 @@ from_2_6 = pytest.mark.skipif(
 )
 until_2_5 = pytest.mark.skipif(
     RELEASE >= (2, 6), reason="from torch 2.6 on a scope puts a new dict in place of torch's own"
+)
+from_2_13 = pytest.mark.skipif(
+    RELEASE < (2, 13), reason="until torch 2.12 no thread keeps a copy of the config"
 )
 pytestmark = pytest.mark.filterwarnings("ignore::inductor_override.NoEffectWarning")
 
@@ -49,7 +53,7 @@ def test_values_assigned_in_a_scope_stay():
         config.size_asserts = was
 
 
-@pytest.mark.skipif(RELEASE < (2, 12), reason="until 2.11 no thread keeps a copy of the config")
+@pytest.mark.skipif(RELEASE < (2, 12), reason="until torch 2.11 no value is of one thread only")
 def test_a_threads_own_copy_is_dropped_where_the_process_decides(in_thread, monkeypatch):
     """Its key to the FX graph cache is made from it."""
 
@@ -58,10 +62,15 @@ def test_a_threads_own_copy_is_dropped_where_the_process_decides(in_thread, monk
 
     stock = saved()
     assert OPTION not in stock
-    monkeypatch.setattr(process, "min_sms", 5)  # as the environment sets it, before installing
-    with io.override(min_sms=7):
-        assert saved()[OPTION] == 5
-    assert saved() == stock
+    for value in (5, 9):
+        monkeypatch.setattr(process, "min_sms", value)  # as the environment sets it
+        with io.override(min_sms=7):
+            assert saved()[OPTION] == value
+            io.enable(min_sms=6)
+            assert saved()[OPTION] == 6
+            io.disable()
+            assert saved()[OPTION] == -1
+        assert saved() == stock
 
 
 class Slow:
@@ -81,6 +90,95 @@ class Slow:
     def __iter__(self) -> Iterator[str]:  # save_config_portable: prefixes of keys to leave out
         assert self._stay()
         return iter(())
+
+
+def copy_of_the_thread():
+    return config._get_dict(readonly_values=True)
+
+
+@from_2_13
+@pytest.mark.parametrize("reads", [False, True], ids=["", "reads too"])
+def test_what_a_thread_assigns_during_a_scope_is_in_its_copy_after_it(in_thread, reads):
+    def seen():
+        return copy_of_the_thread(), config.get_hash()
+
+    stock, stock_hash = in_thread(seen)
+    with io.override(min_sms=7):
+        if reads:
+            in_thread(seen)
+        in_thread(lambda: setattr(config, "size_asserts", not stock["size_asserts"]))
+        if reads:
+            in_thread(seen)
+    after, after_hash = in_thread(seen)
+    assert after == {**stock, "size_asserts": not stock["size_asserts"]}
+    assert after_hash != stock_hash
+
+
+@from_2_13
+def test_a_hash_that_was_begun_before_a_change_is_not_kept(in_thread, monkeypatch):
+    """From then on the thread would go by the old value."""
+
+    changes = []
+
+    class WhileHashed:
+        def __deepcopy__(self, memo):
+            return self
+
+        def __repr__(self):  # torch hashes the text of what it has read
+            if changes:
+                change = threading.Thread(target=io.enable, args=(changes.pop(),))
+                change.start()
+                change.join(60)
+            return "here"
+
+    monkeypatch.setattr(config._config["debug"], "default", WhileHashed())
+    hashes = {}
+    for value in (5, 9):
+        io.enable(min_sms=value)
+        hashes[value] = in_thread(config.get_hash)
+    changes.append(5)
+    in_thread(lambda: setattr(config, "size_asserts", config.size_asserts))  # hashed anew
+    assert in_thread(config.get_hash) == hashes[9]  # 5 rules when it is done
+    assert in_thread(config.get_hash) == hashes[5] != hashes[9]
+
+
+@from_2_13
+def test_a_read_of_a_threads_own_copy_that_has_begun_before_a_scope(in_thread):
+    """It puts what it reads where torch alone looks for it after the scope."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    class SlowCache(dict):
+        def get(self, key):
+            begun.set()
+            assert go_on.wait(60)
+            return super().get(key)
+
+    def prepare():
+        config._get_dict_cache_var.set(SlowCache())
+        config._get_dict_dirty_keys_var.set(set())
+
+    in_thread(prepare)
+    thread = threading.Thread(target=in_thread, args=(copy_of_the_thread,))
+    thread.start()
+    assert begun.wait(60)
+    threading.Timer(0.2, go_on.set).start()
+    with io.override(min_sms=7):
+        thread.join(60)
+    assert OPTION not in in_thread(copy_of_the_thread)
+
+
+@from_2_13
+def test_a_thread_that_reads_keeps_nothing_more_of_each_scope(in_thread):
+    """A context never forgets a ContextVar that was set in it."""
+
+    def scopes():
+        for _ in range(3):
+            with io.override(min_sms=7):
+                in_thread(copy_of_the_thread)
+            in_thread(copy_of_the_thread)
+        return in_thread(lambda: len(contextvars.copy_context()))
+
+    assert scopes() == scopes()
 
 
 @contextlib.contextmanager
