@@ -25,7 +25,7 @@ class Entries(ConfigStore):
 
     def attach(self) -> None:
         self._reads.guard()
-        self._reads.wait_for_unguarded()  # torch's own caches are its own again until `detach`
+        self._reads.wait_for_unguarded()  # they keep what they read where torch finds it later on
         self._caches.attach()
 
     def detach(self) -> None:
@@ -65,20 +65,24 @@ class Entries(ConfigStore):
         self._caches.forget()
 
     def unset_if_default(self) -> None:
-        entry = self._entry(OPTION)
-        if isinstance(entry.user_override, Default):
-            entry.user_override = self._unset()
-            self._caches.forget()
-
-    @staticmethod
-    def _unset() -> object:
         from torch.utils import _config_module
 
-        return _config_module._UNSET_SENTINEL
+        entry = self._entry(OPTION)
+        if isinstance(self._assigned(entry), Default):
+            self._assign(entry, _config_module._UNSET_SENTINEL)
+            self._caches.forget_here(OPTION)
+
+    @staticmethod
+    def _assigned(entry: Any) -> Any:
+        return entry.user_override
+
+    @staticmethod
+    def _assign(entry: Any, value: Any) -> None:
+        entry.user_override = value
 
     def prior(self, key: str) -> Any:
         entry = self._entry(key)
-        return self.read(key) if self._is_alias(entry) else entry.user_override
+        return self.read(key) if self._is_alias(entry) else self._assigned(entry)
 
     def write(self, key: str, value: Any) -> Any:
         prior = self.prior(key)
@@ -90,13 +94,13 @@ class Entries(ConfigStore):
         if self._is_alias(entry):
             setattr(self.config, key, prior)
         else:
-            entry.user_override = prior
+            self._assign(entry, prior)
             self._caches.forget()
 
     def min_sms(self) -> Any:
         # It has no alias, no environment variable of torch's, and no mutable default.
         entry = self._entry(OPTION)
-        value = entry.user_override
+        value = self._assigned(entry)
         return entry.default if type(value) in (object, Default) else value
 
     def _make_plain(self, options: dict[str, Any]) -> None:
@@ -125,7 +129,7 @@ class ContextEntries(Entries):
     def prior(self, key: str) -> Any:
         """What takes the value out, what was assigned, and what torch has to be told."""
         entry = self._entry(key)
-        assigned = entry.user_override.get()
+        assigned = self._assigned(entry)
         return None, assigned, self.read(key) if self._by_torch(key, entry) else None
 
     def _by_torch(self, key: str, entry: Any) -> bool:
@@ -140,7 +144,7 @@ class ContextEntries(Entries):
             return prior
         # Not by `setattr`: there is a package that makes each one process-wide, and such a value
         # would outlive the scope (unslothai/unsloth#7019).
-        assigned = entry.user_override.get()
+        assigned = self._assigned(entry)
         token = entry.user_override.set(value)
         if entry.hide:
             entry.hide = False
@@ -156,23 +160,20 @@ class ContextEntries(Entries):
                 return
         try:
             if token is None:
-                entry.user_override.set(assigned)
+                self._assign(entry, assigned)
             else:  # unlike `set`, leaves nothing behind in the thread's context
                 entry.user_override.reset(token)
         except (ValueError, RuntimeError):  # a task that was started in the scope: another context
-            entry.user_override.set(assigned)
+            self._assign(entry, assigned)
         self._caches.forget_here(key)
 
-    def min_sms(self) -> Any:
-        entry = self._entry(OPTION)
-        value = entry.user_override.get()
-        return entry.default if type(value) in (object, Default) else value
+    @staticmethod
+    def _assigned(entry: Any) -> Any:
+        return entry.user_override.get()
 
-    def unset_if_default(self) -> None:
-        entry = self._entry(OPTION)
-        if isinstance(entry.user_override.get(), Default):
-            entry.user_override.set(self._unset())
-            self._caches.forget_here(OPTION)
+    @staticmethod
+    def _assign(entry: Any, value: Any) -> None:
+        entry.user_override.set(value)
 
     def _new_entry(self, module: Any, default: Default) -> Any:
         return module._ConfigEntry(module.Config(default=default, value_type=int), OPTION)
