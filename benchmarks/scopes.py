@@ -14,6 +14,7 @@ import tracemalloc
 import types
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from common import conditions, middle, report, resident
 
@@ -138,17 +139,37 @@ def growth(cycles: int = 10_000) -> None:
         a_scope()
     gc.collect()
     report(f"memory after {cycles} scopes", (resident() - before) / 2**20, 1, unit=" MiB")
+    kept = kept_by_each(a_scope, cycles)
+    report("Python objects kept by each scope", kept, 1, unit=" bytes")
+    with ThreadPoolExecutor(1) as pool:
+
+        def read_elsewhere() -> None:
+            """As a compile does. Threads keep what they read, from torch 2.13 on."""
+            pool.submit(config.save_config).result()
+
+        def a_scope_read_elsewhere() -> None:
+            with io.override(min_sms=0):
+                read_elsewhere()
+            read_elsewhere()
+
+        without = kept_by_each(read_elsewhere, cycles // 5)
+        kept = kept_by_each(a_scope_read_elsewhere, cycles // 5) - without
+    report("the same, where another thread reads the config", kept, 100, unit=" bytes")
+
+
+def kept_by_each(call: Callable[[], None], times: int) -> float:
+    """Bytes."""
     tracemalloc.start()
     for _ in range(100):
-        a_scope()
+        call()
     gc.collect()
     before = tracemalloc.get_traced_memory()[0]
-    for _ in range(cycles):
-        a_scope()
+    for _ in range(times):
+        call()
     gc.collect()
-    kept = (tracemalloc.get_traced_memory()[0] - before) / cycles
+    kept = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
-    report("Python objects kept by each scope", kept, 1, unit=" bytes")
+    return kept / times
 
 
 def main() -> None:
