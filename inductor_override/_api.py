@@ -8,6 +8,7 @@ from inductor_override._installation import installation
 from inductor_override._names import CONFIG, ENV_OPTION, OPTION, TORCH_DECIDES, log
 from inductor_override._notices import say_once
 from inductor_override._option import (
+    EnvironmentValue,
     check_inductor_options,
     check_min_sms,
     did_you_mean,
@@ -45,6 +46,8 @@ def override(min_sms: int = 0, *, isolate: bool = False, **inductor_config: Any)
         NoEffectWarning: on exit, if no graph was compiled in the scope.
     """
     values = {OPTION: check_min_sms(min_sms)}
+    if not isinstance(isolate, bool):
+        raise TypeError(f"isolate must be True or False; got {isolate!r}")
     if inductor_config:  # only then is Inductor imported before the scope is entered
         values |= check_inductor_options(inductor_config, _config())
     return Scope(values, isolate=isolate)
@@ -62,7 +65,10 @@ def enable(min_sms: int | None = None) -> None:
         TypeError, ValueError: `min_sms` is not an int >= 0.
         UnsupportedTorchError: this torch has another shape than any known. Nothing changed.
     """
-    value = read_environment().value if min_sms is None else check_min_sms(min_sms)
+    found = read_environment() if min_sms is None else EnvironmentValue(check_min_sms(min_sms))
+    value = found.value
+    if found.problem:
+        say_once(found.problem)
     if switched_off():
         log.info("enable() does nothing: INDUCTOR_OVERRIDE_DISABLE=1")
         return

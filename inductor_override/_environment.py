@@ -9,9 +9,11 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from inductor_override._names import CONFIG, OWNERS, log
 from inductor_override._option import (
@@ -21,6 +23,9 @@ from inductor_override._option import (
     switched_off,
 )
 from inductor_override._process import process
+
+if TYPE_CHECKING:
+    from inductor_override._store import ConfigStore
 
 _AWAITED = (CONFIG, *OWNERS)
 
@@ -40,7 +45,7 @@ def arrange() -> None:
         _warn(problem)
     if found.value is None or process.waiting or process.installed:
         return  # or arranged already: `run` comes before torch's own call
-    process.waiting, process.min_sms = True, found.value
+    process.waiting, process.min_sms, process.arranged = True, found.value, True
     sys.meta_path.insert(0, _Finder())
     for name in _AWAITED:
         if _ready(name):
@@ -80,6 +85,9 @@ class _Loader(Loader):
     def __init__(self, loader: Loader) -> None:
         self._loader = loader
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)  # what `python -m` and others ask, such as `get_code`
+
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return self._loader.create_module(spec)
 
@@ -114,9 +122,17 @@ def _apply_settings(config: ModuleType) -> None:
         if store is None or not store.has(name):
             _warn(f"this torch has no Inductor option {name!r}: it is not set")
             continue
+        before = store.default(name)
         store.set_default(value, name)
+        process.taken_back_by_disable.append(partial(_take_back, store, name, value, before))
         if store.read(name) != value:
             _warn(f"the Inductor option {name} stays {store.read(name)!r}: something rules over it")
+
+
+def _take_back(store: ConfigStore, name: str, value: object, before: object) -> None:
+    """Unless someone has assigned another value since."""
+    if store.default(name) == value and (not store.default_is_value or store.read(name) == value):
+        store.set_default(before, name)
 
 
 def _ready(name: str, imported_now: ModuleType | None = None) -> bool:

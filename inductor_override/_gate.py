@@ -8,10 +8,11 @@ from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from inductor_override import _carry, _trace
+from inductor_override import _carry, _precompile, _trace
 from inductor_override._names import OPTION, TORCH_DECIDES
 from inductor_override._notices import say_once
 from inductor_override._open_scopes import OpenScopes, Seen
+from inductor_override._option import value_problem
 from inductor_override._store import ConfigStore
 from inductor_override.patches import PatchModule
 
@@ -123,6 +124,7 @@ class Gate:
     def _look_around(self, inputs: object) -> Collection[Seen]:
         """Who has to know of what is compiled here, after what others did meanwhile is settled."""
         self.keep_on_top()
+        _precompile.say_if_on()
         self.scopes.settle()
         self.store.unset_if_default()
         seen_here = self.scopes.seen_here()
@@ -132,11 +134,8 @@ class Gate:
 
     def _decide(self, wrapped: Any, args: Any, kwargs: Any) -> bool:
         min_sms = self.store.min_sms()
-        if isinstance(min_sms, bool) or not isinstance(min_sms, int):
-            raise TypeError(
-                f"torch._inductor.config.{OPTION} must be an int (-1: torch decides, 0: every GPU "
-                f"passes, N: from N SMs on); it is {min_sms!r}"
-            )
+        if problem := value_problem(min_sms):
+            raise TypeError(problem)
         if min_sms == 0:
             return True
         if min_sms <= TORCH_DECIDES:
@@ -147,7 +146,7 @@ class Gate:
         if sms < min_sms:
             device = args[0] if args else 0
             say_once(f"GPU {device} has {sms} SMs, {OPTION} is {min_sms}: no GEMM templates for it")
-        return sms >= min_sms
+        return bool(sms >= min_sms)
 
     def _trace(self) -> None:
         min_sms = self.store.read(OPTION)

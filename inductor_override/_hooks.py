@@ -14,7 +14,7 @@ class Hook:
     """A wrapper around `owner.name` that can be put on top again and taken off.
 
     Someone else may assign to the attribute, or wrap it, while the hook is on. Then
-    `is_outermost` is false, `wrap_newcomer` goes on top of whatever is there now, and `detach`
+    `is_outermost` is false, `attach` goes on top of whatever is there now, and `detach`
     takes off our layers only: the newcomer stays.
 
     Args:
@@ -94,10 +94,3 @@ def _proxy_type() -> Any:
 
     # In wrapt 2 a FunctionWrapper is no ObjectProxy any more, but both are this.
     return getattr(wrapt, "BaseObjectProxy", None) or wrapt.ObjectProxy
-
-
-def describe(target: object) -> str:
-    """Who a function is, for a message: `unsloth.kernels.is_big_gpu`."""
-    module = getattr(target, "__module__", None) or "?"
-    name = getattr(target, "__qualname__", None) or type(target).__qualname__
-    return f"{module}.{name}"

@@ -12,12 +12,12 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from functools import partial
 from types import ModuleType
 
-from inductor_override import _carry, _precompile, patches
+from inductor_override import _carry, _newcomers, _precompile, patches
 from inductor_override._children import ChildHook
 from inductor_override._errors import UnsupportedTorchError
 from inductor_override._gate import Gate
 from inductor_override._holders import Holder, Holders, graph_key
-from inductor_override._hooks import Hook, Wrapper, describe
+from inductor_override._hooks import Hook, Wrapper
 from inductor_override._names import COMPILE_FX, CONFIG, OPTION, OWNERS, TORCH_DECIDES
 from inductor_override._notices import say_once
 from inductor_override._open_scopes import Carried, OpenScopes
@@ -39,8 +39,6 @@ class Installation:
         self._holders = Holders()
         self.unsupported: str | None = None
         """Why this torch cannot be patched, when it was last tried."""
-        self.foreign: list[str] = []
-        """Who else has assigned to the gate, as far as it was noticed."""
         self.selection: patches.Selection | None = None
         self.store: ConfigStore | None = None
         self.scopes: OpenScopes | None = None
@@ -91,7 +89,8 @@ class Installation:
             self.install(modules)
             self._holders.add(holder, key)
             assert self.scopes is not None
-            return self.scopes
+        _precompile.say_if_on()
+        return self.scopes
 
     def let_go(self, holder: Holder, key: object = None) -> None:
         with self.lock:
@@ -135,6 +134,8 @@ class Installation:
         with self.lock:
             self._holders.drop_all_but("scope", "graph")
             process.waiting = False
+            while process.taken_back_by_disable:
+                process.taken_back_by_disable.pop()()
             self.set_base(TORCH_DECIDES)
             self._uninstall_if_unused()
 
@@ -213,8 +214,6 @@ class Installation:
             selection.patch, store, scopes, self._keep_on_top, self.compiling, self.put_in_force
         )
         self._undo += [gate.close, self._children.detach]
-        if _precompile.is_on():
-            say_once(_precompile.WARNING)
 
     def _attach_rows(self, selection: patches.Selection, owners: dict[str, ModuleType]) -> None:
         gate, undo = self._gate, self._undo
@@ -226,33 +225,25 @@ class Installation:
         for role, owner, name in selection.names:
             if role not in wrappers or role in self._hooks:
                 continue
+            if role == "consumer" and len(owners) < len(OWNERS):
+                continue  # until all of Inductor is imported: torch 2.0 imports it by name
             enabled = gate.outside_compile if role == "graph" else None
             hook = self._hooks[role] = Hook(owners[owner], name, wrappers[role], enabled)
             undo.append(hook.detach)
             target = hook.attach()
-            if role == "gate":
-                self._note_foreign(target)
+            if role in _newcomers.WATCHED:
+                _newcomers.note(hook, role, target)
             elif role == "compile":
                 self._children.attach(owners[owner])
 
     def _keep_on_top(self) -> None:
-        hook = self._hooks.get("gate")
-        if hook is None or hook.is_outermost():
-            return
-        with self.lock:
-            if self.installed and not hook.is_outermost():
-                self._note_foreign(hook.attach())
-
-    def _note_foreign(self, target: object) -> None:
-        if getattr(target, "__module__", None) == "torch._inductor.utils":
-            return
-        who = describe(target)
-        if who not in self.foreign:
-            self.foreign.append(who)
-        say_once(
-            f"torch._inductor.utils.is_big_gpu was replaced by {who}: where a threshold is set, "
-            "inductor-override decides instead; it stays in place when the override ends"
-        )
+        for role in _newcomers.WATCHED:
+            hook = self._hooks.get(role)
+            if hook is None or hook.is_outermost():
+                continue
+            with self.lock:
+                if self.installed and not hook.is_outermost():
+                    _newcomers.note(hook, role, hook.attach())
 
     def _finish_uninstalling(self) -> None:
         """What an interrupt has stopped."""

@@ -115,6 +115,7 @@ class OpenScopes:
             ValueError: an option keeps another value, since the environment forces it.
         """
         with self.lock:
+            self.settle()
             try:
                 for key, value in entry.values.items():
                     entry.priors[key] = self.store.prior(key)  # should an interrupt come

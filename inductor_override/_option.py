@@ -17,6 +17,7 @@ from inductor_override._names import (
     OPTION,
     TORCH_DECIDES,
 )
+from inductor_override._notices import say_once
 
 _ALLOWED = "an int >= 0 (0 lets every GPU through, N lets a GPU with at least N SMs through)"
 
@@ -31,7 +32,7 @@ def check_min_sms(value: object) -> int:
         ValueError: `value` is negative.
     """
     if inspect.isroutine(value):
-        raise TypeError("override takes min_sms, not a function: write @override() above it")
+        raise TypeError("min_sms is a number, not a function; as a decorator write @override()")
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"min_sms must be {_ALLOWED}; got {value!r} ({type(value).__name__})")
     if value < 0:
@@ -40,6 +41,16 @@ def check_min_sms(value: object) -> int:
             "open no scope, or use enable() without a value"
         )
     return int(value)
+
+
+def value_problem(value: object) -> str | None:
+    """A sentence about what someone has assigned to the option and the gate cannot use."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return None
+    return (
+        f"torch._inductor.config.{OPTION} must be an int (-1: torch decides, 0: every GPU passes, "
+        f"N: from N SMs on); it is {value!r}"
+    )
 
 
 def check_inductor_options(given: Mapping[str, Any], config: Any) -> dict[str, Any]:
@@ -57,12 +68,15 @@ def check_inductor_options(given: Mapping[str, Any], config: Any) -> dict[str, A
     if OPTION in options:
         raise TypeError(f"{OPTION} is what min_sms sets: write min_sms=<int> instead")
     known = set(config._config) - {OPTION}
-    for name, value in options.items():
+    for name, value in tuple(options.items()):
         if name not in known:
             raise ValueError(
                 f"torch._inductor.config has no option {name!r}{_instead(name, known)}"
             )
-        _check_kind(name, value, getattr(config, name))
+        now = getattr(config, name)
+        _check_kind(name, value, now)
+        if isinstance(now, bool) and value is not None:
+            options[name] = bool(value)  # torch.compile(options=) compares types
     return options
 
 
@@ -70,6 +84,8 @@ def _instead(name: str, known: set[str]) -> str:
     """What to write instead of an option that there is not."""
     if name == "mode":
         return ": give the mode to torch.compile, or to inductor_override.options"
+    if name in ("backend", "dynamic", "fullgraph", "recompile_limit"):
+        return ": it is an argument of torch.compile"
     if name == "isolate":
         return ": isolate=True is for override(...) alone"
     if inside := sorted(other for other in known if other.startswith(f"{name}.")):
@@ -153,6 +169,8 @@ def read_settings() -> tuple[dict[str, Any], str | None]:
 
 def switched_off() -> bool:
     """True when `INDUCTOR_OVERRIDE_DISABLE=1`: every entry is then a no-op."""
+    if problem := switch_problem():
+        say_once(problem)
     return os.environ.get(ENV_DISABLE, "").strip() == "1"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from inductor_override._names import TORCH_DECIDES
 
 
@@ -17,6 +19,9 @@ class ProcessWide:
         """Whether the option is in Inductor's config."""
         self.problem: str | None = None
         """Why the environment's value is not in force."""
+        self.arranged = False
+        """Whether the environment was read when torch was imported."""
+        self.taken_back_by_disable: list[Callable[[], object]] = []
 
 
 process = ProcessWide()

@@ -42,8 +42,8 @@ class Scope:
         self._decorates: CodeType | None = None
         self._warned: dict[Any, Any] = {}
         self._used = False
-        # The caller of override(). Not the frame: it would keep the caller's objects alive.
-        made_by = sys._getframe(2)
+        # Of the caller. Not the frame itself: it would keep the caller's objects alive.
+        made_by, _ = _users_frame()
         self._made_in, self._made_at = made_by.f_code, made_by.f_lasti
 
     def __reduce__(self) -> Any:
@@ -55,12 +55,12 @@ class Scope:
         if getattr(self, "_made_at", None) is None:
             return
         if self._open and not sys.is_finalizing():
-            for entry in tuple(self._open):
-                self._end(entry)
+            here = all([self._end(entry) for entry in tuple(self._open)])
             self._warn(
                 RuntimeWarning,
                 f"{self!r} was entered and not left, and nothing refers to it any more: it ends "
-                "here. Use `with override(...):`, or enable(...) for the process",
+                f"here. {'' if here else _ELSEWHERE}Use `with override(...):`, or enable(...) for "
+                "the process",
             )
         elif not self._used:
             self._say_never_entered()
@@ -133,9 +133,8 @@ class Scope:
         if not here:
             self._warn(
                 RuntimeWarning,
-                f"{self!r} was entered in another thread or task. From torch 2.12 on Inductor "
-                "keeps its options per thread: they were put back only for new ones. Leave a "
-                "scope where it was entered",
+                f"{self!r} was left where it was not entered. {_ELSEWHERE}Leave a scope where it "
+                "was entered",
             )
         elif exc_type is None:
             self._say_if_without_effect(entry, scopes)
@@ -153,6 +152,11 @@ class Scope:
             raise TypeError(
                 f"{function.__qualname__} is a generator: the scope would be open in its caller "
                 "too, between two values. Open it inside, with `with`"
+            )
+        if getattr(function, "__globals__", {}).get("__name__") == "contextlib":
+            raise TypeError(
+                f"{function.__qualname__} makes a context manager: the scope would be open while "
+                "it is made, not in its `with` block. Open it inside, with `with`"
             )
         if not inspect.isroutine(function):
             raise TypeError(
@@ -235,11 +239,28 @@ class Scope:
             where = (code.co_filename, code.co_firstlineno)
             warnings.warn_explicit(message, category, *where, registry=self._warned)
             return
-        frame: FrameType | None = sys._getframe(1)
-        level = 2
-        while frame is not None and frame.f_globals.get("__name__") in (__name__, "contextlib"):
-            frame, level = frame.f_back, level + 1
+        _, level = _users_frame()
         warnings.warn(message, category, stacklevel=level)
+
+
+_ELSEWHERE = (
+    "It was entered in another thread or task: from torch 2.12 on Inductor keeps its options per "
+    "thread, and further options of this scope keep their values there until it compiles under "
+    "an override again. "
+)
+
+
+def _users_frame() -> tuple[FrameType, int]:
+    """The innermost frame that is a user's, and its stack level for the caller of this."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and _is_between(frame):
+        frame, level = frame.f_back, level + 1
+    return frame, level
+
+
+def _is_between(frame: FrameType) -> bool:
+    name = frame.f_globals.get("__name__", "")
+    return name in ("contextlib", "copy", "pickle") or name.startswith(f"{__package__}.")
 
 
 def _line_of(code: CodeType, instruction: int) -> int:

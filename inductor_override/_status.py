@@ -7,10 +7,15 @@ import os
 import sys
 from typing import Any
 
-from inductor_override import patches
+from inductor_override import _newcomers, patches
 from inductor_override._installation import installation
-from inductor_override._names import ENV_DISABLE, ENV_OPTION, OPTION
-from inductor_override._option import read_environment, switch_problem, switched_off
+from inductor_override._names import ENV_DISABLE, ENV_OPTION, OPTION, TORCH_DECIDES
+from inductor_override._option import (
+    read_environment,
+    switch_problem,
+    switched_off,
+    value_problem,
+)
 from inductor_override._process import process
 
 
@@ -33,7 +38,7 @@ class Status:
         foreign: who else has assigned to the gate.
         disabled: whether INDUCTOR_OVERRIDE_DISABLE=1.
         environment: the text of the option's environment variable, None if it is not set.
-        problem: what is wrong with the torch or the environment, if anything.
+        problem: what is wrong with the torch, the environment or the value, if anything.
     """
 
     torch: str | None
@@ -61,7 +66,7 @@ class Status:
             ("installed", "yes" if self.installed else "no"),
             ("live", "yes" if self.live else "no"),
             ("why", self.why),
-            (OPTION, "-" if self.min_sms is None else str(self.min_sms)),
+            (OPTION, _in_words(self.min_sms)),
             ("held by", ", ".join(self.held_by) or "nobody"),
             ("scopes open", str(self.scopes_open)),
             ("others at the gate", ", ".join(self.foreign) or "none seen"),
@@ -83,6 +88,7 @@ def status() -> Status:
         live = installation.on_top()
         if installation.scopes is not None:
             installation.scopes.settle()
+        value = store.read(OPTION) if store else None
         return Status(
             torch=torch,
             known=patches.known_range(),
@@ -90,23 +96,46 @@ def status() -> Status:
             installed=installation.installed,
             live=live,
             why=_why(live),
-            min_sms=store.read(OPTION) if store else None,
+            min_sms=value,
             process_min_sms=process.min_sms,
             scopes_open=installation.holders["scope"],
             held_by=tuple(sorted(holder for holder, n in installation.holders.items() if n)),
-            foreign=tuple(installation.foreign),
+            foreign=tuple(_newcomers.seen),
             disabled=switched_off(),
             environment=os.environ.get(ENV_OPTION),
             problem=installation.unsupported
             or process.problem
             or read_environment().problem
-            or switch_problem(),
+            or switch_problem()
+            or (value_problem(value) if store else None)
+            or _unread(),
         )
 
 
-def _why(live: bool) -> str:
+def _in_words(min_sms: int | None) -> str:
+    if min_sms is None:
+        return "-"
+    return f"{min_sms} (torch decides)" if min_sms == TORCH_DECIDES else str(min_sms)
+
+
+def _unread() -> str | None:
+    """Whether the variable is set, and torch was imported without a look at it."""
+    if read_environment().value is None or process.arranged or "torch" not in sys.modules:
+        return None
     if switched_off():
+        return None
+    return (
+        f"{ENV_OPTION} alone has no effect in this process: torch reads it when it is imported, "
+        "from 2.5 on, and where TORCH_DEVICE_BACKEND_AUTOLOAD is not 0. Start the program with "
+        "`inductor-override run`"
+    )
+
+
+def _why(live: bool) -> str:
+    if switched_off() and not installation.installed:
         return f"switched off: {ENV_DISABLE}=1"
+    if switched_off():
+        return f"{ENV_DISABLE}=1 came later: what was in force before it still is"
     if installation.upstream_has_option:
         return f"this torch has its own {OPTION}: the package steps aside"
     if installation.installed and live:
@@ -122,7 +151,10 @@ def _why(live: bool) -> str:
         return "this torch is not supported: nothing was changed"
     if process.waiting:
         return f"{ENV_OPTION} is read; installed as soon as torch imports Inductor"
-    return "nobody asked for it: no scope is open, enable() is off, the variable is not set"
+    said = "nobody asked for it: no scope is open, enable() is off"
+    if read_environment().value is None:
+        return f"{said}, the variable is not set"
+    return f"{said}, the variable has not been read by torch or was taken back by disable()"
 
 
 def _torch_version() -> str | None:

@@ -70,8 +70,8 @@ class ConfigStore(ABC):
         """Remove the package's option and whatever is kept about it."""
 
     @abstractmethod
-    def default(self) -> int:
-        """The process-wide default of the option of the package's name."""
+    def default(self, key: str = OPTION) -> Any:
+        """The process-wide default of an option."""
 
     @abstractmethod
     def set_default(self, value: Any, key: str = OPTION) -> None:

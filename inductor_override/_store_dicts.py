@@ -54,9 +54,9 @@ class PlainDicts(ConfigStore):
             if self._keeps_hash:
                 held["_is_dirty"] = True
 
-    def default(self) -> int:
+    def default(self, key: str = OPTION) -> Any:
         held = vars(self.config)
-        return held.get("_default", held["_config"])[OPTION]  # type: ignore[no-any-return]
+        return held.get("_default", held["_config"])[key]
 
     def set_default(self, value: Any, key: str = OPTION) -> None:
         held = vars(self.config)

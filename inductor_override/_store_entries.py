@@ -41,10 +41,13 @@ class Entries(ConfigStore):
         # A new dict instead of a new key: another thread may be walking through the old one.
         self._with = {**self._before, OPTION: self._new_entry(_config_module, default)}
         held["_config"] = self._with
+        setattr(type(self.config), OPTION, property(self._read_by_name))
         self._caches.forget()
 
     def remove(self) -> None:
         held = vars(self.config)
+        if OPTION in vars(type(self.config)):
+            delattr(type(self.config), OPTION)
         with self._reads:  # one that has begun must find our key to the end
             now = held["_config"]
             if now is self._with and len(now) == len(self._before) + 1:
@@ -53,12 +56,16 @@ class Entries(ConfigStore):
                 held["_config"] = {k: v for k, v in now.items() if k != OPTION}
             self._caches.forget()
 
-    def read(self, key: str) -> Any:
-        value = super().read(key)
-        return int(self._entry(key).default) if isinstance(value, Default) else value
+    def _read_by_name(self, config: Any) -> Any:
+        """Read `torch._inductor.config.max_autotune_gemm_min_sms`.
 
-    def default(self) -> int:
-        return self._entry(OPTION).default  # type: ignore[no-any-return]
+        Only torch's `config.patch`, which asks `__getattr__` itself, is given a `Default`: what a
+        user has read and assigns is an assignment.
+        """
+        return self._plain(config.__getattr__(OPTION))
+
+    def default(self, key: str = OPTION) -> Any:
+        return self._entry(key).default
 
     def set_default(self, value: Any, key: str = OPTION) -> None:
         self._entry(key).default = value
@@ -105,9 +112,14 @@ class Entries(ConfigStore):
 
     def _make_plain(self, options: dict[str, Any]) -> None:
         """Keys of caches are made of it: with a `Default` in it, they would be others."""
-        if isinstance(options.get(OPTION), Default):
-            entry = vars(self.config)["_config"].get(OPTION)
-            options[OPTION] = int(entry.default if entry is not None else options[OPTION])
+        if OPTION in options:
+            options[OPTION] = self._plain(options[OPTION])
+
+    def _plain(self, value: Any) -> Any:
+        if not isinstance(value, Default):
+            return value
+        entry = vars(self.config)["_config"].get(OPTION)
+        return int(value if entry is None else entry.default)  # the newest
 
     def _entry(self, key: str) -> Any:
         return vars(self.config)["_config"][key]
@@ -127,10 +139,10 @@ class ContextEntries(Entries):
     per_context = True
 
     def prior(self, key: str) -> Any:
-        """What takes the value out, what was assigned, and what torch has to be told."""
+        """Of which entry; what takes the value out, what was assigned, what torch is to be told."""
         entry = self._entry(key)
         assigned = self._assigned(entry)
-        return None, assigned, self.read(key) if self._by_torch(key, entry) else None
+        return entry, None, assigned, self.read(key) if self._by_torch(key, entry) else None
 
     def _by_torch(self, key: str, entry: Any) -> bool:
         """Whether torch does more than to set a value: for another option, or for several."""
@@ -149,11 +161,12 @@ class ContextEntries(Entries):
         if entry.hide:
             entry.hide = False
         self._caches.forget_here(key)
-        return token, assigned, None
+        return entry, token, assigned, None
 
     def restore(self, key: str, prior: Any) -> None:
-        token, assigned, seen = prior
-        entry = self._entry(key)
+        entry, token, assigned, seen = prior
+        if entry is not self._entry(key):
+            return  # our option, of an earlier time
         if self._by_torch(key, entry):
             setattr(self.config, key, seen)
             if self._is_alias(entry):

@@ -18,6 +18,7 @@ from importlib import resources
 STOCK_MIN_SMS = 68
 
 _BRANDS = frozenset({"nvidia", "geforce", "tesla", "gpu", "generation", "edition"})
+_LISTED = 8  # names in a message, at most
 _FAMILIES = frozenset({"rtx", "gtx", "jetson"})
 
 # What a GPU is sold as, where its own properties print another name.
@@ -59,8 +60,13 @@ class UnknownGpuError(LookupError):
     def __init__(self, name: str, candidates: tuple[str, ...], *, ambiguous: bool = False) -> None:
         self.name = name
         self.candidates = candidates
-        listed = ", ".join(candidates)
-        if ambiguous:
+        listed = ", ".join(candidates[:_LISTED])
+        if ambiguous and len(candidates) > _LISTED:
+            message = (
+                f"{name!r} could be any of {len(candidates)}, such as {listed}: give more of the "
+                'name, in quotes where it has blanks ("RTX 3060")'
+            )
+        elif ambiguous:
             message = f"{name!r} could be any of: {listed}"
         elif candidates:
             message = f"no GPU named {name!r} is known; the nearest names are: {listed}"

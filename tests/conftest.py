@@ -55,7 +55,7 @@ import torch._inductor.utils as utils
 from torch._inductor.graph import GraphLowering
 
 import inductor_override as io
-from inductor_override import _notices
+from inductor_override import _newcomers, _notices
 from inductor_override._installation import installation
 
 CELL = os.environ.get("INDUCTOR_OVERRIDE_CELL")
@@ -165,7 +165,7 @@ def no_trace() -> Iterator[Snapshot]:
     """Every test leaves torch as it found it."""
     before = Snapshot()
     _notices.forget()
-    installation.foreign.clear()
+    _newcomers.seen.clear()
     yield before
     io.disable()
     assert installation.holders["scope"] == 0, "a scope was left open"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import errno
 import io
 import json
 import os
@@ -78,9 +79,21 @@ def run(min_sms: int, settings: tuple[str, ...], command: tuple[str, ...]) -> No
         click.echo(f"inductor-override: not in force: {ENV_DISABLE}=1", err=True)
     _restore_signals()
     try:
+        _execute(program, command, environment)
+    except FileNotFoundError:
+        raise NotFoundError(f"{program}: the interpreter in its first line is not there") from None
+    except OSError as error:
+        raise NotExecutableError(f"{program}: {error.strerror}") from None
+
+
+def _execute(program: str, command: tuple[str, ...], environment: dict[str, str]) -> None:
+    try:
         os.execve(program, list(command), environment)
     except OSError as error:
-        raise CannotError(f"{program}: {error.strerror}") from None
+        if error.errno != errno.ENOEXEC:
+            raise
+        # A script without a first line `#!...`: for /bin/sh, as execvp(3) says.
+        os.execve("/bin/sh", ["sh", program, *command[1:]], environment)
 
 
 def _restore_signals() -> None:

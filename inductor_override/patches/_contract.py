@@ -108,7 +108,7 @@ def shape_differences(
         if name is None:
             names = target.name.replace("|", " or ")
             asking = " that asks is_big_gpu" if target.role == "consumer" else ""
-            found.append(f"{target.owner} has no {names}{asking}")
+            found.append(f"{target.owner} has no {names}{asking}{_replaced(target, owners)}")
         elif target.role == "gate":
             parameters = _parameters(vars(owners[target.owner])[name], target.owner)
             if parameters is not None and parameters != patch.GATE_PARAMETERS:
@@ -122,6 +122,15 @@ def shape_differences(
     elif store.kind not in patch.STORES:
         found.append(f"the config store is {store.kind}, expected {_either(patch.STORES)}")
     return found
+
+
+def _replaced(target: Target, owners: dict[str, ModuleType]) -> str:
+    """Who else has put something of the target's name there, if anyone."""
+    for name in target.name.split("|"):
+        there = getattr(vars(owners[target.owner]).get(name), "__module__", target.owner)
+        if there != target.owner:
+            return f" ({name} was replaced by {there}: that is not torch's doing)"
+    return ""
 
 
 def _parameters(gate: Any, owner: str) -> tuple[str, ...] | None:
