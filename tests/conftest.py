@@ -125,7 +125,7 @@ class Snapshot:
         }
         self.options = dict(config._config)
         self.values = {name: _value(entry) for name, entry in self.options.items()}
-        self.attributes = set(vars(config))
+        self.attributes = {*vars(config), *vars(type(config))}
         self.caches = {k: v for k, v in vars(config).items() if isinstance(v, ContextVar)}
 
     def differences(self) -> list[str]:
@@ -167,6 +167,8 @@ def no_trace() -> Iterator[Snapshot]:
     _notices.forget()
     _newcomers.seen.clear()
     yield before
+    if not installation.holders:
+        assert before.differences() == [], "nobody holds it, and it is still there"
     io.disable()
     assert installation.holders["scope"] == 0, "a scope was left open"
     assert before.differences() == []

@@ -113,3 +113,13 @@ def test_an_option_that_cannot_take_effect_is_refused(no_trace):
         vars(entry).pop("env_value_force", None)
         if "env_value_force" not in vars(type(entry)):
             entry.env_value_force = entry.env_value_default
+
+
+def test_isolate_is_true_or_false():
+    with pytest.raises(TypeError, match="isolate must be True or False; got 'no'"):
+        io.override(isolate="no")
+
+
+def test_a_number_for_a_bool_option_becomes_a_bool():
+    """torch.compile(options=) takes nothing else."""
+    assert io.options(min_sms=0, max_autotune=1)["max_autotune"] is True

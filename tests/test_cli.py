@@ -94,6 +94,7 @@ def test_explain_exits_with_3_on_a_torch_of_another_shape(triton, tmp_path):
     [
         (["--gpu", "RTX 3065"], ["--gpu", "'RTX 3065'", "NVIDIA GeForce RTX 3060,"]),
         (["--gpu", "H100"], ["'H100' could be any of", "H100 PCIe, NVIDIA H100 80GB HBM3"]),
+        (["--gpu", "RTX"], ["'RTX' could be any of 4", "such as NVIDIA", "in quotes"]),
         (["--gpu", ""], ["--gpu", "''", "inductor-override gpus"]),
         (["--shape", "1024x1024"], ["--shape '1024x1024'", "allowed: MxKxN"]),
         (["--shape", "0x8x8"], ["--shape '0x8x8'", "from 1 to"]),

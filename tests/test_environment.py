@@ -236,6 +236,11 @@ io.enable(min_sms=0)
 with io.override(min_sms=0, size_asserts=False) as scope:
     out["inside"] = [hasattr(config, "max_autotune_gemm_min_sms"), config.size_asserts]
 out["options"] = io.options(mode="max-autotune", min_sms=0)
+import torch._dynamo
+out["resets"] = 0
+def reset():
+    out["resets"] += 1
+torch._dynamo.reset = reset
 @io.override(min_sms=0, isolate=True)
 def decorated():
     return hasattr(config, "max_autotune_gemm_min_sms")
@@ -249,6 +254,7 @@ out["why"] = io.status().why
     assert seen["value"] is None
     assert seen["inside"] == [False, True]
     assert seen["decorated"] is False
+    assert seen["resets"] == 0
     assert seen["same"]
     assert seen["options"]["max_autotune"] is True
     assert "max_autotune_gemm_min_sms" not in seen["options"]

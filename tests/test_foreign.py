@@ -57,6 +57,8 @@ def test_assigned_before_the_scope(set_sms, caplog):
     utils.is_big_gpu = foreign
     with io.override(min_sms=29):
         assert ask_as_lowering_does() is False
+        utils.is_big_gpu = foreign
+        assert ask_as_lowering_does() is False
         assert io.status().foreign == ("someones_package.kernels.foreign",)
     assert vars(utils)["is_big_gpu"] is foreign
     assert ask_as_lowering_does() is True
@@ -249,3 +251,36 @@ live = io.status().live
 io.disable()
 print(live, utils.is_big_gpu is unsloth_like.is_big_gpu)
 """
+
+
+def consumer():
+    row = next(row for row in patches.serving(RELEASE).TARGETS if row.role == "consumer")
+    return patches.find_target(row, utils)
+
+
+def theirs_instead(*args, **kwargs):
+    return False
+
+
+theirs_instead.__module__ = "someones_package.kernels"
+
+
+def test_who_replaces_what_asks_the_gate_is_named(monkeypatch, compiled, caplog):
+    """It may not ask: then nothing of ours has a say."""
+    name = consumer()
+    monkeypatch.setattr(utils, name, vars(utils)[name])
+    io.enable(min_sms=0)
+    setattr(utils, name, theirs_instead)
+    compiled()
+    compiled()
+    assert io.status().foreign == ("someones_package.kernels.theirs_instead",)
+    said = f"{name} was replaced by someones_package.kernels.theirs_instead: it may decide without"
+    assert caplog.text.count(said) == 1
+    io.disable()
+    assert vars(utils)[name] is theirs_instead
+
+
+def test_what_asks_the_gate_was_replaced_before(monkeypatch):
+    monkeypatch.setattr(utils, consumer(), theirs_instead)
+    with pytest.raises(io.UnsupportedTorchError, match=r"replaced by someones_package\.kernels"):
+        io.enable(min_sms=0)

@@ -172,6 +172,23 @@ def test_leaving_in_another_thread_is_said_where_it_matters(in_thread, no_trace)
     assert no_trace.differences() == []
 
 
+@pytest.mark.skipif(RELEASE < (2, 12), reason="until torch 2.11 options are for the whole process")
+def test_a_scope_that_is_dropped_in_another_thread_says_what_stays_there(in_thread, lowered):
+    before = getattr(config, EXTRA)
+
+    def enter():
+        scope = io.override(min_sms=7, **{EXTRA: not before})
+        scope.__enter__()
+        return [scope]
+
+    box = in_thread(enter)
+    with pytest.warns(RuntimeWarning, match="keep their values there until"):
+        box.clear()
+    with io.override(min_sms=3):
+        in_thread(compile_one)
+    assert in_thread(lambda: getattr(config, EXTRA)) == before
+
+
 def compile_one() -> None:
     torch._dynamo.reset()
     torch.compile(lambda x: x @ x)(torch.randn(4, 4))
@@ -190,6 +207,20 @@ def test_a_context_copied_in_a_scope_that_has_ended(lowered):
         assert copied.run(io.status).min_sms == 3
         copied.run(compile_one)
     assert lowered == [5, 3]
+
+
+def test_a_copied_context_does_not_bring_back_the_value_of_an_earlier_time(lowered):
+    io.enable()
+    setattr(config, OPTION, 5)
+    with io.override(min_sms=7):
+        copied = contextvars.copy_context()
+    io.disable()
+    io.enable(min_sms=9)
+    copied.run(compile_one)
+    with io.override(min_sms=3):
+        copied.run(lambda: io.override(min_sms=4).__enter__().__exit__(None, None, None))
+    copied.run(compile_one)
+    assert lowered == [9, 9]
 
 
 @pytest.mark.skipif(RELEASE < (2, 12), reason="until torch 2.11 options are for the whole process")

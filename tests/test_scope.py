@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import pickle
 import warnings
@@ -100,6 +101,8 @@ def test_what_cannot_be_decorated_says_what_to_do():
     for bad in (generator, agenerator):
         with pytest.raises(TypeError, match="Open it inside"):
             io.override(min_sms=0)(bad)
+    with pytest.raises(TypeError, match="makes a context manager"):
+        io.override(min_sms=0)(contextlib.contextmanager(generator))
     for bad in (torch.nn.Linear(1, 1), torch.nn.Linear):
         with pytest.raises(TypeError, match="options"):
             io.override(min_sms=0)(bad)

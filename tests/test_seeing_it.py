@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch._inductor.config
 from conftest import RELEASE
 
 import inductor_override as io
@@ -101,11 +102,56 @@ with io.override(min_sms=28):
     f(torch.ones(4, 4))
 torch._dynamo.reset()
 f(torch.ones(4, 4))
+torch.compile(lambda x: x @ x, options=io.options(min_sms=8))(torch.ones(4, 4))
 """
     done = run("-c", code, TORCH_TRACE=str(tmp_path))
     assert done.returncode == 0, done.stderr
     (trace,) = tmp_path.glob("*.log")
     lines = trace.read_text().splitlines()
     ours = [i for i, line in enumerate(lines) if '"name": "inductor_override"' in line]
-    assert len(ours) == 1, "one artifact: for the graph under the override, none for the other"
+    assert len(ours) == 2, "one artifact for each graph under an override, none for the other"
     assert f'"{OPTION}": 28' in lines[ours[0] + 1]
+    assert f'"{OPTION}": 8' in lines[ours[1] + 1]
+
+
+def test_status_tells_why_the_variable_has_no_effect(monkeypatch):
+    """This process had imported torch before it was set."""
+    monkeypatch.setenv("TORCHINDUCTOR_MAX_AUTOTUNE_GEMM_MIN_SMS", "0")
+    assert "the variable is not set" not in io.status().why
+    assert "alone has no effect in this process" in io.status().problem
+    assert "inductor-override run" in io.status().problem
+
+
+def test_status_tells_that_the_switch_came_too_late(monkeypatch):
+    with pytest.warns(io.NoEffectWarning), io.override(min_sms=7):
+        monkeypatch.setenv("INDUCTOR_OVERRIDE_DISABLE", "1")
+        assert (io.status().live, io.status().min_sms) == (True, 7)
+        assert "came later" in io.status().why
+    assert "switched off" in io.status().why
+
+
+@pytest.mark.parametrize("value", ["zero", None, 2.5, True])
+def test_status_tells_which_assigned_value_the_gate_cannot_use(value, ask):
+    io.enable()
+    setattr(torch._inductor.config, OPTION, value)
+    problem = io.status().problem
+    assert f"it is {value!r}" in problem
+    with pytest.raises(TypeError) as raised:
+        ask()
+    assert str(raised.value) == problem
+
+
+def test_status_says_what_its_values_mean():
+    io.enable()
+    rows = dict(line.split("  ", 1) for line in str(io.status()).splitlines())
+    assert rows[OPTION].strip() == "-1 (torch decides)"
+
+
+def test_a_bad_value_of_the_switch_or_the_variable_is_said_by_the_api_too(monkeypatch, caplog):
+    """Where torch reads no variables: until 2.4, and where backends are not loaded."""
+    monkeypatch.setenv("INDUCTOR_OVERRIDE_DISABLE", "true")
+    monkeypatch.setenv("TORCHINDUCTOR_MAX_AUTOTUNE_GEMM_MIN_SMS", "many")
+    for _ in range(2):
+        io.enable()
+    assert caplog.text.count("INDUCTOR_OVERRIDE_DISABLE='true' switches nothing off") == 1
+    assert caplog.text.count("MIN_SMS='many' is ignored") == 1
