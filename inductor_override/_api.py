@@ -33,13 +33,13 @@ def override(min_sms: int = 0, *, isolate: bool = False, **inductor_config: Any)
 
     Args:
         min_sms: 0 lets every GPU through, N lets a GPU through that has at least N SMs.
-        isolate: reset Dynamo on entry and on exit, so that nothing compiled outside is used
-            inside and nothing compiled inside is used after. For A/B experiments.
+        isolate: reset Dynamo on entry and when the scope is left, so that nothing compiled
+            outside is used inside and nothing compiled inside is used after. For A/B experiments.
         **inductor_config: other options of `torch._inductor.config` for the same scope.
 
     Raises:
-        TypeError, ValueError: `min_sms` is not an int >= 0, or there is no such option, or its
-            value is of another kind than the present one (a text for a bool, say).
+        TypeError, ValueError: `min_sms` is not an int >= 0, `isolate` is no bool, or there is no
+            such option, or its value is of another kind than the present one (a text for a bool).
         UnsupportedTorchError: on entry, if this torch has another shape than any known.
 
     Warns:
@@ -58,8 +58,8 @@ def enable(min_sms: int | None = None) -> None:
 
     Args:
         min_sms: as for `override`. None makes the option available (to `config.patch`, to
-            `torch.compile(options=)`) and leaves the decision to the environment variable if it
-            is set, else to torch.
+            `torch.compile(options=)`), takes back the number of an earlier `enable` and leaves the
+            decision to the environment variable if it is set, else to torch.
 
     Raises:
         TypeError, ValueError: `min_sms` is not an int >= 0.
@@ -79,7 +79,9 @@ def enable(min_sms: int | None = None) -> None:
 
 
 def disable() -> None:
-    """Take back `enable`, `options` and the environment variable. Open scopes stay in force.
+    """Take back `enable`, `options`, the environment variable and `run --set`.
+
+    Open scopes stay in force.
 
     With no scope open, torch is as it was: `is_big_gpu` is the object that it was, the config has
     the options that it had.

@@ -139,7 +139,7 @@ class ContextEntries(Entries):
     per_context = True
 
     def prior(self, key: str) -> Any:
-        """Of which entry; what takes the value out, what was assigned, what torch is to be told."""
+        """Of which entry (ours comes and goes); what takes the value out, was assigned, is read."""
         entry = self._entry(key)
         assigned = self._assigned(entry)
         return entry, None, assigned, self.read(key) if self._by_torch(key, entry) else None
@@ -165,8 +165,6 @@ class ContextEntries(Entries):
 
     def restore(self, key: str, prior: Any) -> None:
         entry, token, assigned, seen = prior
-        if entry is not self._entry(key):
-            return  # our option, of an earlier time
         if self._by_torch(key, entry):
             setattr(self.config, key, seen)
             if self._is_alias(entry):

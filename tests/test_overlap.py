@@ -213,13 +213,17 @@ def test_a_copied_context_does_not_bring_back_the_value_of_an_earlier_time(lower
     io.enable()
     setattr(config, OPTION, 5)
     with io.override(min_sms=7):
-        copied = contextvars.copy_context()
+        compiles, enters = contextvars.copy_context(), contextvars.copy_context()
     io.disable()
     io.enable(min_sms=9)
-    copied.run(compile_one)
-    with io.override(min_sms=3):
-        copied.run(lambda: io.override(min_sms=4).__enter__().__exit__(None, None, None))
-    copied.run(compile_one)
+
+    def a_scope():
+        with io.override(min_sms=4):
+            pass
+
+    compiles.run(compile_one)
+    enters.run(a_scope)
+    enters.run(compile_one)
     assert lowered == [9, 9]
 
 
