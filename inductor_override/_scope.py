@@ -124,7 +124,7 @@ class Scope:
         try:
             here = self._end(entry)
         except BaseException:
-            self._end(entry)
+            self._end(entry)  # an interrupt: what it stopped is done all the same
             raise
         if scopes is None:
             return
@@ -201,10 +201,6 @@ class Scope:
         scopes = entry.opened_in
         try:
             return scopes is None or scopes.close(entry)
-        except BaseException:
-            if scopes is not None:
-                scopes.close(entry)  # an interrupt: what it stopped is done all the same
-            raise
         finally:
             installation.let_go("scope", entry)
             with suppress(ValueError):

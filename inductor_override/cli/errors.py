@@ -9,29 +9,30 @@ from typing import IO, Any
 
 import click
 
-CANNOT = 2  # the arguments, or the environment, must change first
-FAILED = 1
 
-
-class CannotError(click.ClickException):
-    """Ends the command with exit 2 and one message, without click's usage lines around it."""
-
-    exit_code = CANNOT
+class EndError(click.ClickException):
+    """Ends the command with one message, without click's usage lines around it."""
 
     def show(self, file: IO[Any] | None = None) -> None:
         click.echo(f"error: {self.message}", file=file or sys.stderr)
 
 
-class UnsupportedError(CannotError):
-    """Ends the command with exit 3: this torch is older, or has another shape, than any known."""
+class CannotError(EndError):
+    """The arguments, or the environment, must change first."""
+
+    exit_code = 2
+
+
+class UnsupportedError(EndError):
+    """This torch is older, or has another shape, than any known."""
 
     exit_code = 3
 
 
-class FailedError(CannotError):
-    """Ends the command with exit 1: something broke that the user did not ask for."""
+class FailedError(EndError):
+    """Something broke that the user did not ask for."""
 
-    exit_code = FAILED
+    exit_code = 1
 
 
 class OneLineGroup(click.Group):

@@ -19,16 +19,16 @@ import inductor_override
 from inductor_override._names import ENV_DISABLE, ENV_OPTION, ENV_SETTINGS, OPTION
 from inductor_override._option import switched_off
 from inductor_override.cli import parameters
-from inductor_override.cli.errors import CannotError, UnsupportedError
+from inductor_override.cli.errors import CannotError, EndError, UnsupportedError
 
 
-class NotFoundError(CannotError):
+class NotFoundError(EndError):
     """Ends the command with 127, as a shell and env(1) do."""
 
     exit_code = 127
 
 
-class NotExecutableError(CannotError):
+class NotExecutableError(EndError):
     """Ends the command with 126, as a shell and env(1) do."""
 
     exit_code = 126
