@@ -26,6 +26,9 @@ class _Here(threading.local):
     """Where these calls are counted."""
 
 
+_here = _Here()
+
+
 class Gate:
     """The decision, with what it needs to know of this torch.
 
@@ -49,7 +52,6 @@ class Gate:
         self.keep_on_top, self.compiling = keep_on_top, compiling
         self.put_in_force = put_in_force
         self.live = True
-        self._here = _Here()
 
     def close(self) -> None:
         """From now on the hooks only pass calls on, also one kept in someone's closure."""
@@ -73,7 +75,7 @@ class Gate:
 
     def on_compile(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         """Around `compile_fx`, which calls itself again for each layer of options."""
-        here = self._here
+        here = _here
         depth, outer = here.depth, here.counting
         with nullcontext() if depth else self.compiling():
             if not self.live:  # the last scope has ended just before, in another thread
@@ -119,7 +121,7 @@ class Gate:
 
     def outside_compile(self) -> bool:
         """Whether `on_compile` is not around what runs in this thread."""
-        return self._here.depth == 0
+        return _here.depth == 0
 
     def _look_around(self, inputs: object) -> Collection[Seen]:
         """Who has to know of what is compiled here, after what others did meanwhile is settled."""

@@ -30,6 +30,7 @@ class Hook:
     ) -> None:
         self.owner, self.name, self.wrapper, self.enabled = owner, name, wrapper, enabled
         self._ours: object = None
+        self._held = vars(owner)  # a dict for a module, for a class not
 
     def attach(self) -> object:
         """Put the wrapper on top; return what it wraps.
@@ -38,10 +39,10 @@ class Hook:
             AttributeError: the owner has no such attribute.
         """
         # Not getattr: what is restored must be the very object that the module holds.
-        target = vars(self.owner).get(self.name)
+        target = self._held.get(self.name)
         if isinstance(target, _proxy_type()):  # maybe over a layer of ours
             self.detach()
-            target = vars(self.owner).get(self.name)
+            target = self._held.get(self.name)
         if target is None:
             raise AttributeError(f"{self.owner.__name__} has no {self.name}")
         self._ours = _layer_type()(target, self.wrapper, self.enabled)
@@ -49,7 +50,7 @@ class Hook:
         return target
 
     def is_outermost(self) -> bool:
-        return self._ours is not None and vars(self.owner).get(self.name) is self._ours
+        return self._ours is not None and self._held.get(self.name) is self._ours
 
     def detach(self) -> None:
         """Take our layers off, wherever in the chain of wrapt wrappers they are.
@@ -59,7 +60,7 @@ class Hook:
         """
         self._ours = None
         ours = _layer_type()
-        held = vars(self.owner).get(self.name)
+        held = self._held.get(self.name)
         target: Any = held
         while type(target) is ours:
             target = target.__wrapped__
@@ -72,8 +73,8 @@ class Hook:
             target = target.__wrapped__
 
     def _put(self, value: object) -> None:
-        if isinstance(self.owner, ModuleType):
-            vars(self.owner)[self.name] = value  # a config module's __setattr__ takes options only
+        if isinstance(self._held, dict):
+            self._held[self.name] = value  # a config module's __setattr__ takes options only
         else:
             setattr(self.owner, self.name, value)
 

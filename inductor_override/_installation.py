@@ -17,7 +17,7 @@ from inductor_override._children import ChildHook
 from inductor_override._errors import UnsupportedTorchError
 from inductor_override._gate import Gate
 from inductor_override._holders import Holder, Holders, graph_key
-from inductor_override._hooks import Hook, Wrapper
+from inductor_override._hooks import Hook
 from inductor_override._names import COMPILE_FX, CONFIG, OPTION, OWNERS, TORCH_DECIDES
 from inductor_override._notices import say_once
 from inductor_override._open_scopes import Carried, OpenScopes
@@ -219,19 +219,19 @@ class Installation:
         gate, undo = self._gate, self._undo
         assert gate is not None
         assert undo is not None
-        wrappers: dict[str, Wrapper] = {"compile": gate.on_compile, "graph": gate.on_graph}
-        if not self.upstream_has_option:
-            wrappers |= {"gate": gate.on_gate, "consumer": gate.on_consumer}
+        upstream = self.upstream_has_option
         for role, owner, name in selection.names:
-            if role not in wrappers or role in self._hooks:
+            watched = role in _newcomers.WATCHED
+            if role in self._hooks or (upstream and watched):
                 continue
             if role == "consumer" and len(owners) < len(OWNERS):
                 continue  # until all of Inductor is imported: torch 2.0 imports it by name
             enabled = gate.outside_compile if role == "graph" else None
-            hook = self._hooks[role] = Hook(owners[owner], name, wrappers[role], enabled)
+            hook = Hook(owners[owner], name, getattr(gate, f"on_{role}"), enabled)
+            self._hooks[role] = hook
             undo.append(hook.detach)
             target = hook.attach()
-            if role in _newcomers.WATCHED:
+            if watched:
                 _newcomers.note(hook, role, target)
             elif role == "compile":
                 self._children.attach(owners[owner])
@@ -258,15 +258,15 @@ class Installation:
         """Take each step back."""
         self._undoing = True
         self._holders.drop("environment")
-        failed = None
-        while self._undo:
+        failed, undo = None, self._undo
+        while undo:
             try:
-                self._undo[-1]()
+                undo[-1]()
             except BaseException as error:
                 failed = error
                 with suppress(Exception):
-                    self._undo[-1]()  # each can be taken twice
-            self._undo.pop()
+                    undo[-1]()  # each can be taken twice
+            undo.pop()
         self._hooks = {}
         self._gate = self.selection = self.store = self.scopes = self._undo = None
         self._upstream_default = None

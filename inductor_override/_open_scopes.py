@@ -115,7 +115,8 @@ class OpenScopes:
             ValueError: an option keeps another value, since the environment forces it.
         """
         with self.lock:
-            self.settle()
+            if self.store.per_context:  # this one may be a copy, as in `settle`
+                self.settle()
             try:
                 for key, value in entry.values.items():
                     entry.priors[key] = self.store.prior(key)  # should an interrupt come
@@ -153,6 +154,8 @@ class OpenScopes:
 
         A context may be a copy, made in a scope that has ended since.
         """
+        if not self._entries():
+            return
         with self.lock:
             entries = self._entries()
             left: list[Entry] = []

@@ -31,9 +31,9 @@ def check_min_sms(value: object) -> int:
         TypeError: `value` is not an int, or is a bool.
         ValueError: `value` is negative.
     """
-    if inspect.isroutine(value):
-        raise TypeError("min_sms is a number, not a function; as a decorator write @override()")
     if isinstance(value, bool) or not isinstance(value, int):
+        if inspect.isroutine(value):
+            raise TypeError("min_sms is a number, not a function; as a decorator write @override()")
         raise TypeError(f"min_sms must be {_ALLOWED}; got {value!r} ({type(value).__name__})")
     if value < 0:
         raise ValueError(
@@ -169,9 +169,12 @@ def read_settings() -> tuple[dict[str, Any], str | None]:
 
 def switched_off() -> bool:
     """True when `INDUCTOR_OVERRIDE_DISABLE=1`: every entry is then a no-op."""
+    text = os.environ.get(ENV_DISABLE)
+    if not text:
+        return False
     if problem := switch_problem():
         say_once(problem)
-    return os.environ.get(ENV_DISABLE, "").strip() == "1"
+    return text.strip() == "1"
 
 
 def switch_problem() -> str | None:

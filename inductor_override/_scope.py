@@ -246,17 +246,16 @@ _ELSEWHERE = (
 )
 
 
+_BETWEEN = {__name__, f"{__package__}._api", "contextlib", "copy", "pickle"}
+"""Modules that may be between a user's line and us."""
+
+
 def _users_frame() -> tuple[FrameType, int]:
     """The innermost frame that is a user's, and its stack level for the caller of this."""
-    frame, level = sys._getframe(1), 1
-    while frame.f_back is not None and _is_between(frame):
+    frame, level = sys._getframe(2), 2
+    while frame.f_globals.get("__name__") in _BETWEEN and frame.f_back is not None:
         frame, level = frame.f_back, level + 1
     return frame, level
-
-
-def _is_between(frame: FrameType) -> bool:
-    name = frame.f_globals.get("__name__", "")
-    return name in ("contextlib", "copy", "pickle") or name.startswith(f"{__package__}.")
 
 
 def _line_of(code: CodeType, instruction: int) -> int:

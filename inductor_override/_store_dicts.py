@@ -32,8 +32,7 @@ class PlainDicts(ConfigStore):
 
     def attach(self) -> None:
         self._reads.guard()
-        with self._reads:
-            self._reads.wait_for_unguarded()
+        self._reads.wait_for_unguarded()
 
     def detach(self) -> None:
         self._reads.unguard()

@@ -152,19 +152,19 @@ class Selector:
     """
 
     def __init__(self) -> None:
-        self._names = [
+        self._names = {
             (row.owner, name)
             for patch in modules()
             for row in patch.TARGETS
             for name in row.name.split("|")
-        ]
-        self._last: tuple[tuple[object, ...], Selection, ConfigStore] | None = None
+        }
+        self._last: tuple[list[object], Selection, ConfigStore] | None = None
 
     def __call__(
         self, config: ModuleType, owners: dict[str, ModuleType]
     ) -> tuple[Selection, ConfigStore]:
         """Raises what `select` raises."""
-        seen = (config, *(vars(owners[o]).get(name) for o, name in self._names if o in owners))
+        seen = [config, *[vars(owners[o]).get(name) for o, name in self._names if o in owners]]
         if self._last is None or self._last[0] != seen:
             selection = select(sys.modules["torch"].__version__, config, owners)
             store = store_of(config)
