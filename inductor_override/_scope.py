@@ -201,6 +201,10 @@ class Scope:
         scopes = entry.opened_in
         try:
             return scopes is None or scopes.close(entry)
+        except BaseException:
+            if scopes is not None:
+                scopes.close(entry)  # an interrupt; after the next line it would be too late
+            raise
         finally:
             installation.let_go("scope", entry)
             with suppress(ValueError):

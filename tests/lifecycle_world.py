@@ -109,7 +109,11 @@ class World:
             self._leave(self.scopes[name], runner, *how)
 
     def patch(self, name: int, runner: str, values: dict[str, object]) -> None:
-        self.patches[name] = config.patch({NAMES[k]: v for k, v in values.items()})
+        options = {NAMES[k]: v for k, v in values.items()}
+        for key, value in options.items():
+            now = self.run(runner, getattr, config, key)
+            options[key] = now if now == value else value  # the very object that was read
+        self.patches[name] = config.patch(options)
         self._enter(self.patches[name], runner)
 
     def unpatch(self, name: int, runner: str) -> None:

@@ -165,9 +165,16 @@ class Lifecycle(RuleBasedStateMachine):
         self.model.gate = [*below, who]
         self._does("assign", who, by=runner)
 
-    @rule(runner=runners, threshold=st.booleans(), extra=st.booleans(), min_sms=thresholds)
+    @rule(
+        runner=runners,
+        threshold=st.booleans(),
+        extra=st.booleans(),
+        min_sms=st.one_of(st.none(), thresholds),
+    )
     def enter_torchs_own_patch(self, runner, threshold, extra, min_sms):
         threshold = threshold and self.model.present()
+        if min_sms is None:
+            min_sms = self.model.value(runner, MIN_SMS)
         values = {MIN_SMS: min_sms} if threshold else {EXTRA: extra}
         self.patches += 1
         self.model.patch(self.patches, runner, values)
