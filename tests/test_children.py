@@ -89,6 +89,29 @@ if __name__ == "__main__":
 """
 
 
+def in_child_mode(how, folder):
+    """Run `parent.py`, whose graphs are lowered in a child."""
+    path = os.pathsep.join([str(folder), str(Path(io.__file__).parent.parent)])
+    return subprocess.run(
+        [sys.executable, "parent.py"],
+        env={
+            **os.environ,
+            "PYTHONPATH": path,
+            "SEEN": str(folder / "seen"),
+            # Every compile is to be lowered: in its thread, too, where config assigns nothing.
+            "TORCHINDUCTOR_CACHE_DIR": str(folder / "cache"),
+            "TORCHINDUCTOR_FX_GRAPH_CACHE": "0",
+            "TORCHINDUCTOR_AUTOGRAD_CACHE": "0",
+            "TORCHINDUCTOR_FX_COMPILE_MODE": f"{how}SUBPROCESS",
+        },
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
 @needs_children
 @pytest.mark.parametrize("how", ["", "ASYNC+", "PROGRESSIVE+"])
 def test_a_compile_child_lowers_with_the_parents_value(tmp_path, how):
@@ -100,31 +123,50 @@ def test_a_compile_child_lowers_with_the_parents_value(tmp_path, how):
         pytest.skip(f"no {how}SUBPROCESS in this release")
     (tmp_path / "spy.py").write_text(IN_CHILD)
     (tmp_path / "parent.py").write_text(PARENT)
-    path = os.pathsep.join([str(tmp_path), str(Path(io.__file__).parent.parent)])
-    done = subprocess.run(
-        [sys.executable, "parent.py"],
-        env={
-            **os.environ,
-            "PYTHONPATH": path,
-            "SEEN": str(tmp_path / "seen"),
-            # Every compile is to be lowered: in its thread, too, where config assigns nothing.
-            "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache"),
-            "TORCHINDUCTOR_FX_GRAPH_CACHE": "0",
-            "TORCHINDUCTOR_AUTOGRAD_CACHE": "0",
-            "TORCHINDUCTOR_FX_COMPILE_MODE": f"{how}SUBPROCESS",
-        },
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    done = in_child_mode(how, tmp_path)
     assert done.returncode == 0, done.stderr
     in_thread = "-1" if RELEASE >= (2, 12) else "9"  # per thread from then on
     rows = [line.split() for line in (tmp_path / "seen").read_text().splitlines()]
     assert [value for _, value in rows] == ["None", in_thread, "7", "8", "-1", "-1"]
     assert done.stdout.split()[-1] not in {process for process, _ in rows}
     assert "has no option" not in done.stderr
+
+
+WITHOUT_THE_PACKAGE = """
+import torch
+import inductor_override as io
+import hidden
+from torch._inductor.compile_fx_subproc import _SubprocessFxCompile
+
+def compile_it():
+    torch._dynamo.reset()
+    torch.compile(lambda x: x @ x)(torch.randn(4, 4))
+
+if __name__ == "__main__":
+    _SubprocessFxCompile.process_pool().submit(hidden.hide).result()
+    try:
+        with io.override(min_sms=7):
+            compile_it()
+    except Exception:
+        compile_it()
+        print("only the override's compile failed")
+"""
+
+
+@needs_children
+def test_a_compile_child_without_the_package_is_named_with_the_remedy(tmp_path):
+    (tmp_path / "hidden.py").write_text(
+        "import sys\n"
+        "def hide():\n"
+        "    for name in [n for n in sys.modules if n.startswith('inductor_override')]:\n"
+        "        del sys.modules[name]\n"
+        "    sys.modules['inductor_override'] = None  # from now on an import fails\n"
+    )
+    (tmp_path / "parent.py").write_text(WITHOUT_THE_PACKAGE)
+    done = in_child_mode("", tmp_path)
+    assert done.stdout.split("\n")[-2] == "only the override's compile failed", done.stderr
+    assert "Inductor's compile child has no option" in done.stderr
+    assert "TORCH_CUSTOM_PYTHONPATH" in done.stderr
 
 
 def test_compile_workers_and_autotuning_processes_do_not_ask_the_gate():
