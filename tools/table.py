@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -30,17 +31,17 @@ def page(results: dict[str, Any]) -> str:
         "Each column of marks is a set of tests, each row a run of them in an environment of its",
         "own (`make matrix`; generated from `compat/results.json` by `tools/table.py`). No GPU was",
         "there: the GPU is simulated, Inductor and Triton are real. A footnote gives the reason of",
-        "what is no plain yes, and says where a row is of other code than the last one.",
+        "what is no plain yes, and says where a row is of other code than most.",
         "",
         "| torch | Python | Triton | wrapt | dependencies | patch module | tests | "
         + " | ".join(names)
         + " |",
         "|---|---|---|---|---|---|---|" + "---|" * len(names),
     ]
-    last = list(results.values())[-1].get("commit")
+    most = Counter(result.get("commit") for result in results.values()).most_common(1)[0][0]
     for result in results.values():
         versions = result["versions"]
-        older = f"of the code of commit {result['commit']}" if result.get("commit") != last else ""
+        older = f"of the code of commit {result['commit']}" if result.get("commit") != most else ""
         marks = [_mark(result["capabilities"].get(name, {}), notes) for name in names]
         cells = [
             versions.get("torch", "?"),
@@ -60,7 +61,7 @@ def page(results: dict[str, Any]) -> str:
     when = " to ".join(dict.fromkeys([dates[0], dates[-1]]))
     lines += [
         "",
-        f"Runs of {when}, of the code of commit {last}; {minutes:.0f} minutes in all, installing "
+        f"Runs of {when}, of the code of commit {most}; {minutes:.0f} minutes in all, installing "
         "included.",
         "",
     ]
