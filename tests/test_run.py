@@ -312,3 +312,10 @@ def test_a_setting_that_this_torch_does_not_have_is_said(tmp_path):
         check=True,
     )
     assert "this torch has no Inductor option 'no_such_option': it is not set" in done.stderr
+
+
+def test_a_python_that_reads_no_pythonpath_is_told():
+    for flag, told in (("-I", True), ("-sE", True), ("-s", False)):
+        done = run("--", sys.executable, flag, "-c", "print('ran')", "-I")
+        assert (done.returncode, done.stdout) == (0, "ran\n")
+        assert (f"{flag} reads no PYTHONPATH" in done.stderr) is told
