@@ -1,0 +1,78 @@
+"""What `run` starts, and how it leaves the process: scripts, flags of Python, `disable`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+from test_run import RUN, run
+
+
+def test_what_it_set_is_taken_back_by_disable(tmp_path):
+    """And no layer of ours stays anywhere: torch's modules import names from each other."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        """
+import json, sys
+import torch._inductor.config as config
+import torch._inductor.compile_fx
+import inductor_override as io
+def layers():
+    return [name for module in tuple(sys.modules.values()) if hasattr(module, "__dict__")
+            for name, value in tuple(vars(module).items()) if type(value).__name__ == "Layer"]
+seen = [config.size_asserts, config.epilogue_fusion, len(layers()) > 0]
+config.epilogue_fusion = None
+io.disable()
+print(json.dumps([*seen, config.size_asserts, config.epilogue_fusion, layers()]))
+"""
+    )
+    done = run(
+        *("--set", "size_asserts=False", "--set", "epilogue_fusion=False", "--"),
+        *(sys.executable, str(program)),
+    )
+    assert json.loads(done.stdout) == [False, False, True, True, None, []], done.stderr
+
+
+def test_a_script_without_a_first_line_runs_as_in_a_shell(tmp_path):
+    script = tmp_path / "script"
+    script.write_text('echo "$1" "$TORCHINDUCTOR_MAX_AUTOTUNE_GEMM_MIN_SMS"; exit 3\n')
+    script.chmod(0o755)
+    done = run("--min-sms", "5", "--", str(script), "a b")
+    assert (done.returncode, done.stdout) == (3, "a b 5\n")
+
+
+def test_an_interpreter_that_is_not_there_is_127(tmp_path):
+    script = tmp_path / "script"
+    script.write_text("#!/no/such/interpreter\n")
+    script.chmod(0o755)
+    done = run("--", str(script))
+    assert done.returncode == 127
+    assert "the interpreter in its first line is not there" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_one_of_inductors_modules_as_the_program():
+    done = run("--", sys.executable, "-m", "torch._inductor.compile_fx")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_setting_that_this_torch_does_not_have_is_said(tmp_path):
+    """COMMAND may be the Python of another environment."""
+    done = subprocess.run(
+        [*RUN, "--", sys.executable, "-c", "import torch._inductor.config"],
+        env={**os.environ, "INDUCTOR_OVERRIDE_SETTINGS": '{"no_such_option": 1}'},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    assert "this torch has no Inductor option 'no_such_option': it is not set" in done.stderr
+
+
+def test_a_python_that_reads_no_pythonpath_is_told():
+    for flag, told in (("-I", True), ("-sE", True), ("-s", False)):
+        done = run("--", sys.executable, flag, "-c", "print('ran')", "-I")
+        assert (done.returncode, done.stdout) == (0, "ran\n")
+        assert (f"{flag} reads no PYTHONPATH" in done.stderr) is told
