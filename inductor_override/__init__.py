@@ -16,10 +16,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from inductor_override._api import disable, enable, options, override
-    from inductor_override._errors import NoEffectWarning, UnsupportedTorchError
-    from inductor_override._scope import Scope
-    from inductor_override._status import Status, status
+    from inductor_override.api import disable, enable, options, override
+    from inductor_override.errors import NoEffectWarning, UnsupportedTorchError
+    from inductor_override.scope import Scope
+    from inductor_override.status_report import Status, status
 
 __version__ = "0.1.0"
 
@@ -36,18 +36,18 @@ __all__ = [
     "status",
 ]
 
-_HOMES = {
-    "_api": ("disable", "enable", "options", "override"),
-    "_errors": ("NoEffectWarning", "UnsupportedTorchError"),
-    "_scope": ("Scope",),
-    "_status": ("Status", "status"),
+_DEFINED_IN = {
+    "api": ("disable", "enable", "options", "override"),
+    "errors": ("NoEffectWarning", "UnsupportedTorchError"),
+    "scope": ("Scope",),
+    "status_report": ("Status", "status"),
 }
 
 
 def __getattr__(name: str) -> Any:
-    for home, names in _HOMES.items():
+    for module, names in _DEFINED_IN.items():
         if name in names:
-            value = getattr(import_module(f"{__name__}.{home}"), name)
+            value = getattr(import_module(f"{__name__}.{module}"), name)
             globals()[name] = value
             return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

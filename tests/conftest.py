@@ -55,8 +55,9 @@ import torch._inductor.utils as utils
 from torch._inductor.graph import GraphLowering
 
 import inductor_override as io
-from inductor_override import _newcomers, _notices
-from inductor_override._installation import installation
+from inductor_override import messages
+from inductor_override.hooks import foreign
+from inductor_override.install.installation import installation
 
 CELL = os.environ.get("INDUCTOR_OVERRIDE_CELL")
 
@@ -164,8 +165,8 @@ def _value(entry: object) -> object:
 def no_trace() -> Iterator[Snapshot]:
     """Every test leaves torch as it found it."""
     before = Snapshot()
-    _notices.forget()
-    _newcomers.seen.clear()
+    messages.forget()
+    foreign.named.clear()
     yield before
     if not installation.holders:
         assert before.differences() == [], "nobody holds it, and it is still there"

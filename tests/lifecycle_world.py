@@ -18,7 +18,7 @@ from conftest import RELEASE, Snapshot
 from lifecycle_model import EXTRA, MIN_SMS
 
 import inductor_override as io
-from inductor_override import patches
+from inductor_override.patches import select as patches
 
 NAMES = {MIN_SMS: "max_autotune_gemm_min_sms", EXTRA: "epilogue_fusion"}
 THREADS, TASKS = ("thread a", "thread b"), ("task a", "task b")

@@ -15,11 +15,11 @@ import torch
 import torch._inductor.compile_fx
 import torch._inductor.config as config
 from conftest import RELEASE
+from inductor_override._store_reads import WholeReads
 from torch._inductor.graph import GraphLowering
 
 import inductor_override as io
-from inductor_override._installation import installation
-from inductor_override._store_reads import WholeReads
+from inductor_override.install.installation import installation
 
 OPTION = "max_autotune_gemm_min_sms"
 needs_children = pytest.mark.skipif(

@@ -17,7 +17,7 @@ import torch._inductor.config as config
 from conftest import RELEASE
 
 import inductor_override as io
-from inductor_override._installation import installation
+from inductor_override.install.installation import installation
 
 OPTION = "max_autotune_gemm_min_sms"
 PLAIN = RELEASE < (2, 6)  # plain dicts; load_config takes every key

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch._inductor.config as config
 from conftest import RELEASE
+from inductor_override._process import process
 
 import inductor_override as io
-from inductor_override._installation import installation
-from inductor_override._process import process
+from inductor_override.install.installation import installation
 
 OPTION = "max_autotune_gemm_min_sms"
 from_2_6 = pytest.mark.skipif(

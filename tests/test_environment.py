@@ -10,7 +10,6 @@ from importlib import metadata
 
 import pytest
 from conftest import RELEASE
-
 from inductor_override._option import EnvironmentValue, read_environment
 
 VARIABLE = "TORCHINDUCTOR_MAX_AUTOTUNE_GEMM_MIN_SMS"

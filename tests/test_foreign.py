@@ -16,7 +16,7 @@ import wrapt
 from conftest import RELEASE
 
 import inductor_override as io
-from inductor_override import patches
+from inductor_override.patches import select as patches
 
 pytestmark = pytest.mark.filterwarnings("ignore::inductor_override.NoEffectWarning")
 

@@ -13,11 +13,11 @@ from types import FrameType
 import pytest
 import torch._inductor.config as config
 from conftest import Snapshot
+from inductor_override._store_reads import WholeReads
 
 import inductor_override as inductor_override_package
 import inductor_override as io
-from inductor_override._installation import installation
-from inductor_override._store_reads import WholeReads
+from inductor_override.install.installation import installation
 
 EXTRA = "epilogue_fusion"  # a plain bool in every release
 pytestmark = [
@@ -165,7 +165,7 @@ def test_an_interrupt_at_any_line_of_enabling_and_disabling(disabled, ask, no_tr
 
 def test_a_failure_half_way_installs_nothing(monkeypatch, no_trace):
     """The second row cannot be wrapped: the first comes off again, and so does the option."""
-    from inductor_override._hooks import Hook
+    from inductor_override.hooks.hook import Hook
 
     attach = Hook.attach
 

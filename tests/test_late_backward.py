@@ -17,8 +17,8 @@ from conftest import RELEASE
 from torch._inductor.graph import GraphLowering
 
 import inductor_override as io
-from inductor_override import patches
-from inductor_override._installation import installation
+from inductor_override.install.installation import installation
+from inductor_override.patches import select as patches
 
 OPTION = "max_autotune_gemm_min_sms"
 COMPILE_FX = torch._inductor.compile_fx.compile_fx  # torch's own: no hook is on it yet

@@ -16,7 +16,7 @@ from conftest import RELEASE
 from torch._inductor.graph import GraphLowering
 
 import inductor_override as io
-from inductor_override._installation import installation
+from inductor_override.install.installation import installation
 
 OPTION = "max_autotune_gemm_min_sms"
 EXTRA = "epilogue_fusion"  # a plain bool in every release

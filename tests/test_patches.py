@@ -14,11 +14,11 @@ import torch._inductor.compile_fx as compile_fx
 import torch._inductor.config as config
 import torch._inductor.utils as utils
 from conftest import RELEASE
+from inductor_override._stores import store_of
 
 import inductor_override as io
 from inductor_override import UnsupportedTorchError, patches
-from inductor_override._names import OWNERS
-from inductor_override._stores import store_of
+from inductor_override.request.names import OWNERS
 
 with (Path(patches.__file__).parents[1] / "data" / "releases.csv").open(newline="") as rows:
     EXPECTED = {

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from inductor_override._names import ENV_OPTION
+from inductor_override.request.names import ENV_OPTION
 
 RUN = [sys.executable, "-m", "inductor_override", "run"]
 OPTION = "max_autotune_gemm_min_sms"

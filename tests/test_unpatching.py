@@ -9,7 +9,7 @@ import torch._inductor.config as config
 from conftest import RELEASE, Snapshot
 
 import inductor_override as io
-from inductor_override import patches
+from inductor_override.patches import select as patches
 
 OPTION = "max_autotune_gemm_min_sms"
 EXTRA = "epilogue_fusion"  # a plain bool in every release

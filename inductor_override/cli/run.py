@@ -16,10 +16,10 @@ from typing import Any
 import click
 
 import inductor_override
-from inductor_override._names import ENV_DISABLE, ENV_OPTION, ENV_SETTINGS, OPTION
-from inductor_override._option import switched_off
 from inductor_override.cli import parameters
 from inductor_override.cli.errors import CannotError, EndError, UnsupportedError
+from inductor_override.request.environment import switched_off
+from inductor_override.request.names import ENV_DISABLE, ENV_OPTION, ENV_SETTINGS, OPTION
 
 
 class NotFoundError(EndError):
@@ -69,7 +69,7 @@ def run(min_sms: int, settings: tuple[str, ...], command: tuple[str, ...]) -> No
         raise NotExecutableError(f"not executable: {command[0]}")
     if program is None:
         raise NotFoundError(f"command not found: {command[0]}")
-    startup = str(Path(inductor_override.__file__).parent / "startup")
+    startup = str(Path(inductor_override.__file__).parent / "install" / "startup")
     path = environment.get("PYTHONPATH")
     environment[ENV_OPTION] = str(min_sms)
     environment["PYTHONPATH"] = os.pathsep.join([startup, path] if path else [startup])
@@ -160,7 +160,7 @@ def _checked(name: str, value: object, setting: str) -> dict[str, Any]:
         import torch._inductor.config as config
     except ImportError as error:
         raise CannotError(f"--set: torch cannot be imported to check it: {error}") from None
-    from inductor_override._option import check_inductor_options
+    from inductor_override.request.inductor_options import check_inductor_options
 
     try:
         chosen = check_inductor_options({name: value}, config)

@@ -4,32 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
-from inductor_override._names import UTILS
-from inductor_override.patches._contract import COMPILE, Target
+from inductor_override.config_store.plain_dicts import PlainDicts
+from inductor_override.patches.contract import COMPILE, consumer_target, gate_target
 
 FIRST = (2, 0)
 LAST = (2, 3)
 STOCK_MIN_SMS = {"cuda": 80}
 GATE_PARAMETERS: tuple[str, ...] = ("index",)
-STORES: tuple[str, ...] = ("plain dicts",)
+STORE = PlainDicts
 TARGETS = (
-    Target(
-        role="gate",
-        owner=UTILS,
-        name="is_big_gpu",
-        upstream="https://github.com/pytorch/pytorch/issues/109489",
-        why="it alone decides whether GEMM templates are candidates",
-    ),
-    Target(
-        role="consumer",
-        owner=UTILS,
-        # 2.0 and 2.1, then 2.2 and 2.3. The kernels of 2.0 and 2.1 import theirs by name, so there
-        # it is the row on compile_fx that notices a foreign assignment.
-        name="use_triton_template|_use_template_for_cuda",
-        upstream="https://github.com/pytorch/pytorch/issues/106991",
-        why="it asks the gate: here a foreign assignment to is_big_gpu is noticed",
+    gate_target("https://github.com/pytorch/pytorch/issues/109489"),
+    # 2.2 and 2.3, then 2.0 and 2.1. The kernels of 2.0 and 2.1 import theirs by name, so there it
+    # is the row on compile_fx that notices a foreign assignment.
+    consumer_target(
+        "_use_template_for_cuda|use_triton_template",
+        "https://github.com/pytorch/pytorch/issues/106991",
     ),
     COMPILE,
+)
+AUTOTUNE_SWITCHES: tuple[str, ...] = ("max_autotune", "max_autotune_gemm")  # the second from 2.1 on
+SELECTION_RETURNS_CHOICE = False
+LACKS: tuple[str, ...] = (
+    "the environment variable without `run`",
+    "caches of whole graphs (2.2 has the first, off by default)",
+    "values of each thread's own",
 )
 
 

@@ -4,32 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
-from inductor_override._names import UTILS
-from inductor_override.patches._contract import COMPILE, GRAPH, Target
+from inductor_override.config_store.entries import Entries
+from inductor_override.patches.contract import COMPILE, GRAPH, consumer_target, gate_target
+from inductor_override.patches.torch_2_4 import (
+    AUTOTUNE_SWITCHES as AUTOTUNE_SWITCHES,
+)
+from inductor_override.patches.torch_2_4 import (
+    SELECTION_RETURNS_CHOICE as SELECTION_RETURNS_CHOICE,
+)
+from inductor_override.patches.torch_2_4 import (
+    STOCK_MIN_SMS as STOCK_MIN_SMS,
+)
 
 FIRST = (2, 6)
 LAST = (2, 6)
-STOCK_MIN_SMS = {"cuda": 68}
 GATE_PARAMETERS: tuple[str, ...] = ("index_or_device=",)
-STORES: tuple[str, ...] = ("entries",)
+STORE = Entries
 TARGETS = (
-    Target(
-        role="gate",
-        owner=UTILS,
-        name="is_big_gpu",
-        upstream="https://github.com/pytorch/pytorch/pull/141687",
-        why="it alone decides whether GEMM templates are candidates",
-    ),
-    Target(
-        role="consumer",
-        owner=UTILS,
-        name="_use_template_for_cuda",
-        upstream="https://github.com/pytorch/pytorch/issues/106991",
-        why="it asks the gate: here a foreign assignment to is_big_gpu is noticed",
-    ),
+    gate_target("https://github.com/pytorch/pytorch/pull/141687"),
+    consumer_target("_use_template_for_cuda", "https://github.com/pytorch/pytorch/issues/106991"),
     COMPILE,
     GRAPH,
 )
+LACKS: tuple[str, ...] = ("values of each thread's own",)
 
 
 def count_sms(index_or_device: Any = 0) -> int | None:

@@ -1,33 +1,32 @@
-"""torch 2.7 to 2.15: the gate also serves Intel XPU, where it opens at 16."""
+"""torch 2.7 to 2.11: the gate also serves Intel XPU, where it opens at 16."""
 
 from __future__ import annotations
 
 from functools import cache
 from typing import Any
 
-from inductor_override._names import UTILS
-from inductor_override.patches._contract import COMPILE, GRAPH, Target
+from inductor_override.config_store.entries import Entries
+from inductor_override.patches.contract import COMPILE, GRAPH, consumer_target, gate_target
+from inductor_override.patches.torch_2_6 import (
+    AUTOTUNE_SWITCHES as AUTOTUNE_SWITCHES,
+)
+from inductor_override.patches.torch_2_6 import (
+    GATE_PARAMETERS as GATE_PARAMETERS,
+)
+from inductor_override.patches.torch_2_6 import (
+    LACKS as LACKS,
+)
+from inductor_override.patches.torch_2_6 import (
+    SELECTION_RETURNS_CHOICE as SELECTION_RETURNS_CHOICE,
+)
 
 FIRST = (2, 7)
-LAST = (2, 15)
+LAST = (2, 11)
 STOCK_MIN_SMS = {"cuda": 68, "xpu": 16}
-GATE_PARAMETERS: tuple[str, ...] = ("index_or_device=",)
-STORES: tuple[str, ...] = ("entries", "entries per context")  # until 2.11, from 2.12 on
+STORE = Entries
 TARGETS = (
-    Target(
-        role="gate",
-        owner=UTILS,
-        name="is_big_gpu",
-        upstream="https://github.com/pytorch/pytorch/pull/143491",
-        why="it alone decides whether GEMM templates are candidates",
-    ),
-    Target(
-        role="consumer",
-        owner=UTILS,
-        name="_use_template_for_gpu",
-        upstream="https://github.com/pytorch/pytorch/pull/143266",
-        why="it asks the gate: here a foreign assignment to is_big_gpu is noticed",
-    ),
+    gate_target("https://github.com/pytorch/pytorch/pull/143491"),
+    consumer_target("_use_template_for_gpu", "https://github.com/pytorch/pytorch/pull/143266"),
     COMPILE,
     GRAPH,
 )

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
-from inductor_override._installation import installation
-from inductor_override._names import CONFIG, ENV_OPTION, OPTION, TORCH_DECIDES, log
-from inductor_override._notices import say_once
-from inductor_override._option import (
-    EnvironmentValue,
+from inductor_override.install import on_import
+from inductor_override.install.installation import installation
+from inductor_override.messages import say, say_once
+from inductor_override.request.environment import read_environment, switch_problem, switched_off
+from inductor_override.request.inductor_options import (
+    check_for_torch_compile,
     check_inductor_options,
-    check_min_sms,
     did_you_mean,
-    read_environment,
-    switched_off,
 )
-from inductor_override._scope import Scope
+from inductor_override.request.min_sms import check_min_sms
+from inductor_override.request.names import CONFIG, ENV_DISABLE, ENV_OPTION, OPTION, TORCH_DECIDES
+from inductor_override.scope import Scope
 
 
 def override(min_sms: int = 0, *, isolate: bool = False, **inductor_config: Any) -> Scope:
@@ -26,7 +27,8 @@ def override(min_sms: int = 0, *, isolate: bool = False, **inductor_config: Any)
     `torch._inductor.utils.is_big_gpu` included, when the last scope of the process has ended.
 
     What is compiled in the scope keeps its code after it. What was compiled before keeps its own:
-    open the scope around the first call of the compiled function.
+    open the scope around the first call of the compiled function. A function that was compiled in
+    the scope and is compiled again after it, for another shape, is compiled without the override.
 
     Until torch 2.11 Inductor's options are process-wide, and so is an open scope. From 2.12 on
     they are per thread (and per asyncio task).
@@ -50,43 +52,57 @@ def override(min_sms: int = 0, *, isolate: bool = False, **inductor_config: Any)
         raise TypeError(f"isolate must be True or False; got {isolate!r}")
     if inductor_config:  # only then is Inductor imported before the scope is entered
         values |= check_inductor_options(inductor_config, _config())
+    _say_switch_problem()
     return Scope(values, isolate=isolate)
 
 
-def enable(min_sms: int | None = None) -> None:
+def enable(min_sms: int | None = None, **inductor_config: Any) -> None:
     """Set the threshold for the whole process, all threads, until `disable`.
 
     Args:
         min_sms: as for `override`. None makes the option available (to `config.patch`, to
             `torch.compile(options=)`), takes back the number of an earlier `enable` and leaves the
             decision to the environment variable if it is set, else to torch.
+        **inductor_config: not allowed; named here so that the message says what to write.
 
     Raises:
-        TypeError, ValueError: `min_sms` is not an int >= 0.
+        TypeError, ValueError: `min_sms` is not an int >= 0, or another option was given.
         UnsupportedTorchError: this torch has another shape than any known. Nothing changed.
     """
-    found = read_environment() if min_sms is None else EnvironmentValue(check_min_sms(min_sms))
-    value = found.value
-    if found.problem:
-        say_once(found.problem)
+    if inductor_config:
+        name, value = next(iter(inductor_config.items()))
+        raise TypeError(
+            "enable() sets the threshold alone. For other options of the whole process write "
+            f"torch._inductor.config.{name} = {value!r}, for a block "
+            f"override(..., {name}={value!r})"
+        )
+    value, set_by = None if min_sms is None else check_min_sms(min_sms), "enable()"
+    if min_sms is None:
+        found = read_environment()
+        value, set_by = found.min_sms, ENV_OPTION
+        for problem in found.problems:
+            say_once(problem)
+    _say_switch_problem()
     if switched_off():
-        log.info("enable() does nothing: INDUCTOR_OVERRIDE_DISABLE=1")
+        say_once(f"enable() does nothing: {ENV_DISABLE}=1")
         return
     installation.hold("enable")
-    if value is not None or not installation.holders["environment"]:
-        installation.set_base(TORCH_DECIDES if value is None else value)
-    _say_if_shadowed(value)
+    if value is None:
+        installation.set_process_wide(TORCH_DECIDES, None)
+    else:
+        installation.set_process_wide(value, set_by)
+        _say_if_assigned(value)
 
 
 def disable() -> None:
     """Take back `enable`, `options`, the environment variable and `run --set`.
 
-    Open scopes stay in force.
-
-    With no scope open, torch is as it was: `is_big_gpu` is the object that it was, the config has
-    the options that it had.
+    Open scopes stay open. With no scope open, torch is as it was: `is_big_gpu` is the object that
+    it was, the config has the options that it had. Call it while no other thread compiles: a graph
+    that is compiled at that moment may be kept under a key with the threshold and be torch's.
     """
-    installation.let_go_of_all_but_scopes()
+    on_import.state.stop()
+    installation.release_all_but_scopes()
 
 
 def options(mode: str | None = None, *, min_sms: int = 0, **inductor_config: Any) -> dict[str, Any]:
@@ -94,7 +110,8 @@ def options(mode: str | None = None, *, min_sms: int = 0, **inductor_config: Any
 
     `torch.compile` takes either `mode` or `options`; this gives the options of a mode, the
     threshold, and further options in one dict. The threshold holds for forward and backward of
-    that model and for nothing else. The option is made available until `disable`.
+    that model and for nothing else. The option is made available until `disable`. In another
+    process `torch.compile` knows the dict only after `enable()` there.
 
     Args:
         mode: a mode of `torch.compile`, such as "max-autotune".
@@ -103,14 +120,18 @@ def options(mode: str | None = None, *, min_sms: int = 0, **inductor_config: Any
 
     Raises:
         TypeError, ValueError: `min_sms` is not an int >= 0, or there is no such mode or option,
-            or an option's value is of another kind than the present one.
+            or an option's value is of another kind than the present one, or `torch.compile` would
+            refuse it.
         UnsupportedTorchError: this torch has another shape than any known. Nothing changed.
     """
     value = check_min_sms(min_sms)
     further = check_inductor_options(inductor_config, _config())
     chosen = {**_options_of_mode(mode), **further}
+    if further:
+        check_for_torch_compile(chosen)
+    _say_switch_problem()
     if switched_off():
-        log.info("options() leaves %s out: INDUCTOR_OVERRIDE_DISABLE=1", OPTION)
+        say_once(f"options() leaves {OPTION} out: {ENV_DISABLE}=1")
         return chosen
     installation.hold("options")
     if not _autotunes(chosen):
@@ -122,9 +143,16 @@ def options(mode: str | None = None, *, min_sms: int = 0, **inductor_config: Any
     return {**chosen, OPTION: value}
 
 
-def _config() -> Any:
-    import importlib
+def make_available() -> None:
+    """Add the option to this process's config, and leave the decision to torch.
 
+    Runs in Inductor's compile children: the parent sends its value with each graph.
+    """
+    installation.hold("enable")
+    installation.set_process_wide(TORCH_DECIDES, None)
+
+
+def _config() -> Any:
     return importlib.import_module(CONFIG)
 
 
@@ -161,17 +189,19 @@ def _autotunes(chosen: dict[str, Any]) -> bool:
     )
 
 
-def _say_if_shadowed(value: int | None) -> None:
+def _say_switch_problem() -> None:
+    if problem := switch_problem():
+        say_once(problem)
+
+
+def _say_if_assigned(value: int) -> None:
     store, scopes = installation.store, installation.scopes
-    if value is None or store is None or scopes is None or scopes.here():
+    if store is None or scopes is None or scopes.here():
         return
-    ruling = store.read(OPTION)
-    if ruling != value:
-        log.warning(
-            "enable(min_sms=%s): here torch._inductor.config.%s was assigned %s, which rules over "
-            "the process-wide value (and over %s)",
-            value,
-            OPTION,
-            ruling,
-            ENV_OPTION,
+    now = store.min_sms()
+    if now != value:
+        say(
+            f"enable(min_sms={value}) does not reach this thread: "
+            f"torch._inductor.config.{OPTION} was assigned {now!r} here, and an assigned value "
+            f"comes before enable() and before {ENV_OPTION}"
         )

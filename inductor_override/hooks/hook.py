@@ -15,10 +15,10 @@ class Hook:
 
     Someone else may assign to the attribute, or wrap it, while the hook is on. Then
     `is_outermost` is false, `attach` goes on top of whatever is there now, and `detach`
-    takes off our layers only: the newcomer stays.
+    takes off the package's layers only: what someone else has put there stays.
 
     Args:
-        enabled: asked at each call; where it says no, the call goes by the wrapper.
+        enabled: asked at each call; where it says no, the call goes past the wrapper.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class Hook:
         enabled: Callable[[], bool] | None = None,
     ) -> None:
         self.owner, self.name, self.wrapper, self.enabled = owner, name, wrapper, enabled
-        self._ours: object = None
+        self._layer: object = None
         self._held = vars(owner)  # a dict for a module, for a class not
 
     def attach(self) -> object:
@@ -40,35 +40,35 @@ class Hook:
         """
         # Not getattr: what is restored must be the very object that the module holds.
         target = self._held.get(self.name)
-        if isinstance(target, _proxy_type()):  # maybe over a layer of ours
+        if isinstance(target, _proxy_type()):  # maybe over a layer of the package's
             self.detach()
             target = self._held.get(self.name)
         if target is None:
             raise AttributeError(f"{self.owner.__name__} has no {self.name}")
-        self._ours = _layer_type()(target, self.wrapper, self.enabled)
-        self._put(self._ours)
+        self._layer = _layer_type()(target, self.wrapper, self.enabled)
+        self._put(self._layer)
         return target
 
     def is_outermost(self) -> bool:
-        return self._ours is not None and self._held.get(self.name) is self._ours
+        return self._layer is not None and self._held.get(self.name) is self._layer
 
     def detach(self) -> None:
-        """Take our layers off, wherever in the chain of wrapt wrappers they are.
+        """Take the package's layers off, wherever in the chain of wrapt wrappers they are.
 
-        Also one that someone had saved and has put back since, as `unittest.mock.patch` does. A
-        newcomer that keeps ours in a closure keeps it: there it only passes calls on.
+        Also a layer that someone had saved and has put back since, as `unittest.mock.patch` does.
+        A layer in someone else's closure stays there, and only passes calls on.
         """
-        self._ours = None
-        ours = _layer_type()
+        self._layer = None
+        layer = _layer_type()
         held = self._held.get(self.name)
         target: Any = held
-        while type(target) is ours:
+        while type(target) is layer:
             target = target.__wrapped__
         if target is not held:
             self._put(target)
         # A plain function's __wrapped__ is a note, not what it calls: only proxies are followed.
         while isinstance(target, _proxy_type()):
-            while type(target.__wrapped__) is ours:
+            while type(target.__wrapped__) is layer:
                 target.__wrapped__ = target.__wrapped__.__wrapped__
             target = target.__wrapped__
 
@@ -79,12 +79,17 @@ class Hook:
             setattr(self.owner, self.name, value)
 
 
+def load_wrapt() -> None:
+    """Import wrapt now, and not later while a lock is held."""
+    _layer_type()
+
+
 @cache
 def _layer_type() -> Any:
     import wrapt
 
     class Layer(wrapt.FunctionWrapper):  # type: ignore[type-arg,unused-ignore]
-        """A type of its own, so that our layers are known from other packages' wrappers."""
+        """A type of its own, so that these layers are told from other packages' wrappers."""
 
     return Layer
 

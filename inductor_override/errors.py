@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 class UnsupportedTorchError(RuntimeError):
-    """This torch is not one that the package knows, and its shape is another.
+    """The override cannot work with what is installed here. Nothing was changed.
 
     Attributes:
         torch_version: the version string of the torch that was found.
@@ -14,7 +14,9 @@ class UnsupportedTorchError(RuntimeError):
         differences: one sentence for each thing that is not as a patch module expects it.
     """
 
-    def __init__(self, torch_version: str, known: str, differences: Sequence[str]) -> None:
+    def __init__(
+        self, torch_version: str, known: str, differences: Sequence[str], remedy: str | None = None
+    ) -> None:
         self.torch_version = torch_version
         self.known = known
         self.differences = tuple(differences)
@@ -22,8 +24,10 @@ class UnsupportedTorchError(RuntimeError):
         super().__init__(
             f"torch {torch_version} is not supported: {listed}. Known: torch {known}. "
             "Nothing was changed. Look for a newer inductor-override, or install a known torch."
+            if remedy is None
+            else f"{listed}. Nothing was changed. {remedy}"
         )
 
 
 class NoEffectWarning(UserWarning):
-    """A scope ended and the override took part in nothing: no graph was compiled in it."""
+    """A scope ended and no graph was compiled in it, so the override had no effect."""

@@ -1,8 +1,7 @@
-"""The names by which the package is known to torch, to the environment and to the log."""
+"""The names by which the package is known to torch and to the environment."""
 
 from __future__ import annotations
 
-import logging
 from typing import Final
 
 OPTION: Final = "max_autotune_gemm_min_sms"
@@ -23,7 +22,3 @@ TORCH_DECIDES: Final = -1
 CONFIG: Final = "torch._inductor.config"
 UTILS: Final = "torch._inductor.utils"
 COMPILE_FX: Final = "torch._inductor.compile_fx"
-OWNERS: Final[tuple[str, ...]] = (UTILS, COMPILE_FX)
-"""The modules in which the table of patches has rows."""
-
-log: Final = logging.getLogger("inductor_override")

@@ -1,0 +1,113 @@
+"""Inductor's config from torch 2.12 on: an entry for each option, its value in a `ContextVar`."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from types import ModuleType
+from typing import Any
+
+from inductor_override.config_store.entries import Entries, any_entry, is_alias
+
+
+class ContextEntries(Entries):
+    """torch 2.12: a value is seen only in the thread, or asyncio task, that assigned it.
+
+    The default is the process's. The one hash of the whole config is the process's too.
+    """
+
+    kind = "entries per context"
+    per_context = True
+
+    @classmethod
+    def fits(cls, config: ModuleType) -> bool:
+        entry = any_entry(config)
+        return (
+            isinstance(getattr(entry, "user_override", None), ContextVar)
+            and hasattr(config, "_get_dict")
+            and "_is_dirty" in vars(config)
+        )
+
+    def prior(self, key: str) -> Any:
+        """(entry, token, assigned, read): what `restore` needs of each way to put a value back."""
+        entry = self._entry(key)
+        assigned = self._assigned(entry)
+        return entry, None, assigned, self.read(key) if self._by_torch(key, entry) else None
+
+    def value_of(self, key: str, prior: Any) -> Any:
+        entry, _, assigned, read = prior
+        return read if self._by_torch(key, entry) else super().value_of(key, assigned)
+
+    def write(self, key: str, value: Any) -> Any:
+        entry = self._entry(key)
+        if self._by_torch(key, entry):
+            prior = self.prior(key)
+            setattr(self.config, key, value)
+            return prior
+        # Not by `setattr`: unsloth makes each `setattr` process-wide, and such a value would
+        # outlive the scope (unslothai/unsloth#7019).
+        assigned = self._assigned(entry)
+        token = entry.user_override.set(value)
+        entry.hide = False
+        self._forget_here(key)
+        return entry, token, assigned, None
+
+    def restore(self, key: str, prior: Any) -> None:
+        entry, token, assigned, read = prior
+        if self._by_torch(key, entry):
+            setattr(self.config, key, read)
+            if is_alias(entry):
+                return
+        try:
+            if token is None:
+                self._assign(entry, assigned)
+            else:  # unlike `set`, leaves nothing behind in the thread's context
+                entry.user_override.reset(token)
+        except (ValueError, RuntimeError):  # in a copy of the context in which the scope was opened
+            self._assign(entry, assigned)
+        self._forget_here(key)
+
+    def _by_torch(self, key: str, entry: Any) -> bool:
+        """Whether torch sets more than this value: an alias, or an option that implies others."""
+        return is_alias(entry) or key in vars(self.config).get("_implication_sources", ())
+
+    @staticmethod
+    def _assigned(entry: Any) -> Any:
+        return entry.user_override.get()
+
+    @staticmethod
+    def _assign(entry: Any, value: Any) -> None:
+        entry.user_override.set(value)
+
+    @staticmethod
+    def _new_entry(module: Any, default: int, name: str) -> Any:
+        return module._ConfigEntry(module.Config(default=default, value_type=int), name)
+
+
+class CachedContextEntries(ContextEntries):
+    """torch 2.13 on: each thread also keeps dicts of the whole config, and a hash of its own."""
+
+    kind = "entries per context, cached"
+
+    @classmethod
+    def fits(cls, config: ModuleType) -> bool:
+        return (
+            isinstance(getattr(any_entry(config), "user_override", None), ContextVar)
+            and hasattr(config, "_get_dict")
+            and hasattr(config, "_mark_get_dict_dirty")
+            and vars(config).keys() >= {"_get_dict_dirty_keys_var", "_hash_dirty_var"}
+        )
+
+    def _forget_hash(self) -> None:
+        vars(self.config)["_hash_dirty_var"].set(True)
+
+    def _forget_here(self, key: str) -> None:
+        self._forget_hash()
+        self.config._mark_get_dict_dirty(key)
+
+    def _forget_everywhere(self) -> None:
+        # No thread reaches what another one keeps, but all of them reach torch's variables through
+        # the config: with new ones in their place every thread starts afresh.
+        held = vars(self.config)
+        name = self.config.__name__
+        held["_hash_dirty_var"] = ContextVar(f"{name}._hash_dirty", default=True)
+        held["_get_dict_dirty_keys_var"] = ContextVar(f"{name}._get_dict_dirty_keys", default=None)

@@ -1,0 +1,176 @@
+"""Inductor's config from torch 2.6 on: an entry for each option."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from types import ModuleType
+from typing import Any
+
+from inductor_override.config_store.base import ConfigStore, Default
+from inductor_override.config_store.stand_ins import StandIns
+from inductor_override.request.names import OPTION
+
+
+class Entries(ConfigStore):
+    """torch 2.6 to 2.11: an entry for each option, its value for the whole process.
+
+    torch reads the whole config with `_get_dict`: for the keys of its caches, for its hash, and to
+    copy it. A stand-in asks torch to leave the package's option out, and adds the option where it
+    counts. So nothing that torch keeps of the config ever holds the option, and nothing has to be
+    forgotten when the option comes, goes, or changes in another thread.
+    """
+
+    kind = "entries"
+
+    def __init__(self, config: ModuleType) -> None:
+        super().__init__(config)
+        self._stand_ins = StandIns(
+            config,
+            {
+                "_get_dict": self._get_dict,
+                "get_hash": self._get_hash,
+                "_mark_get_dict_dirty": self._mark_get_dict_dirty,
+            },
+        )
+
+    @classmethod
+    def fits(cls, config: ModuleType) -> bool:
+        entry = any_entry(config)
+        return (
+            hasattr(entry, "default")
+            and hasattr(entry, "user_override")
+            and not isinstance(entry.user_override, ContextVar)
+            and hasattr(config, "_get_dict")
+            and "_is_dirty" in vars(config)
+        )
+
+    def add(self, default: int) -> None:
+        from torch.utils import _config_module
+
+        held = vars(self.config)
+        self._stand_ins.put_on()
+        self._before = held["_config"]
+        # A new dict instead of a new key: another thread may be walking through the old dict.
+        self._with = {
+            **self._before,
+            OPTION: self._new_entry(_config_module, Default(default), OPTION),
+        }
+        held["_config"] = self._with
+
+    def remove(self) -> None:
+        held = vars(self.config)
+        options = held["_config"]
+        if OPTION in options:
+            same = options is self._with and len(options) == len(self._before) + 1
+            without = {key: entry for key, entry in options.items() if key != OPTION}
+            held["_config"] = self._before if same else without
+        self._stand_ins.take_off()
+
+    def default(self, key: str = OPTION) -> Any:
+        return self._entry(key).default
+
+    def set_default(self, value: Any, key: str = OPTION) -> None:
+        self._entry(key).default = Default(value) if key == OPTION else value
+        if key != OPTION:
+            self._forget_everywhere()
+
+    def prior(self, key: str) -> Any:
+        entry = self._entry(key)
+        return self.read(key) if is_alias(entry) else self._assigned(entry)
+
+    def value_of(self, key: str, prior: Any) -> Any:
+        entry = self._entry(key)
+        return entry.default if type(prior) in (object, Default) else prior
+
+    def write(self, key: str, value: Any) -> Any:
+        prior = self.prior(key)
+        setattr(self.config, key, value)
+        return prior
+
+    def restore(self, key: str, prior: Any) -> None:
+        entry = self._entry(key)
+        if is_alias(entry):
+            setattr(self.config, key, prior)
+        else:
+            self._assign(entry, prior)
+            self._forget_here(key)
+
+    def min_sms(self) -> Any:
+        # The option has no alias, no environment variable of torch's, and no mutable default.
+        entry = self._entry(OPTION)
+        value = self._assigned(entry)
+        # torch's mark for "nothing assigned" is a bare object.
+        return int(entry.default) if type(value) in (object, Default) else value
+
+    def _get_dict(
+        self, torchs_own: Any, ignored_keys: Any = None, *args: Any, **kwargs: Any
+    ) -> dict[str, Any]:
+        """torch's `_get_dict`, with the option in keys only where the gate goes by it."""
+        ignored = (*(ignored_keys or ()), OPTION)
+        try:
+            found = torchs_own(list(ignored), *args, **kwargs)
+        except (KeyError, RuntimeError):
+            # Another thread has put the option in, or taken it out, while torch went through it.
+            found = torchs_own(list(ignored), *args, **kwargs)
+        is_copy = not (ignored_keys or args or kwargs)  # `torch.compile(options=)` looks for names
+        if OPTION not in ignored[:-1] and self.has(OPTION) and (is_copy or self.in_keys()):
+            found[OPTION] = self.min_sms()
+        return found  # type: ignore[no-any-return]
+
+    def _get_hash(self, torchs_own: Any) -> bytes:
+        """torch's hash of the whole config, which neither is kept nor was kept with another value.
+
+        torch keeps one until an option changes in this thread.
+        """
+        self._forget_hash()
+        try:
+            return torchs_own()  # type: ignore[no-any-return]
+        finally:
+            self._forget_hash()
+
+    @staticmethod
+    def _mark_get_dict_dirty(torchs_own: Any, name: str) -> None:
+        """From torch 2.13 on: note which option a thread has to read again.
+
+        Not the package's option: torch keeps no value of it, and a thread would look for an option
+        that may be gone then.
+        """
+        if name != OPTION:
+            torchs_own(name)
+
+    def _forget_hash(self) -> None:
+        vars(self.config)["_is_dirty"] = True
+
+    def _forget_here(self, key: str) -> None:
+        """Make torch read this option again in this thread."""
+        self._forget_hash()
+
+    def _forget_everywhere(self) -> None:
+        """Make torch read every option again in every thread."""
+        self._forget_hash()
+
+    def _entry(self, key: str) -> Any:
+        return vars(self.config)["_config"][key]
+
+    @staticmethod
+    def _assigned(entry: Any) -> Any:
+        return entry.user_override
+
+    @staticmethod
+    def _assign(entry: Any, value: Any) -> None:
+        entry.user_override = value
+
+    @staticmethod
+    def _new_entry(module: Any, default: int, name: str) -> Any:
+        return module._ConfigEntry(module.Config(default=default, value_type=int))
+
+
+def any_entry(config: ModuleType) -> Any:
+    """One of the config's entries, which are all of one type; None if there is none."""
+    options = vars(config).get("_config")
+    return next(iter(options.values()), None) if isinstance(options, dict) else None
+
+
+def is_alias(entry: Any) -> bool:
+    """Whether the option is kept in another config module (from torch 2.7 on)."""
+    return getattr(entry, "alias", None) is not None

@@ -1,0 +1,1 @@
+"""What is hooked in torch, and what the hooks do."""

@@ -1,0 +1,115 @@
+"""What happens around each compile of a graph: scopes are counted, values are passed on."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Collection
+from typing import Any
+
+from inductor_override.hooks import late_backward, trace
+from inductor_override.hooks.compile_child import ChildHook
+from inductor_override.hooks.gate import Gate
+from inductor_override.open_scopes import Counts
+from inductor_override.request.names import OPTION, TORCH_DECIDES
+
+
+class _Here(threading.local):
+    """Of this thread."""
+
+    depth = deepest = 0
+    """How many calls of `compile_fx` it is in, and was in at the deepest."""
+    counting: Collection[Counts] = ()
+    """Where these calls are counted."""
+
+
+_here = _Here()
+
+
+def outside_compile() -> bool:
+    """Whether the hook on `compile_fx` is not around what runs in this thread."""
+    return _here.depth == 0
+
+
+class CompileHooks:
+    """The hooks on Inductor's compiler.
+
+    Args:
+        reopen: puts the values of a graph in force, whatever has ended since.
+    """
+
+    def __init__(self, gate: Gate, child: ChildHook, reopen: late_backward.Reopen) -> None:
+        self.gate, self.child, self.reopen = gate, child, reopen
+        self.store, self.scopes = gate.store, gate.scopes
+
+    def on_compile(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        """Around `compile_fx`, which calls itself again for each layer of options."""
+        if not self.gate.live:
+            return wrapped(*args, **kwargs)
+        here = _here
+        depth, outer = here.depth, here.counting
+        inputs = args[1] if len(args) > 1 else kwargs.get("example_inputs_")
+        counted = self._before_compile(inputs)
+        try:
+            here.depth = here.deepest = depth + 1
+            here.counting = counted
+            options = args[3] if len(args) > 3 else kwargs.get("config_patches")
+            if not options:  # else in the next layer: torch's patch has to be the inner one
+                args, kwargs = late_backward.with_values(
+                    wrapped, args, kwargs, self.scopes.values_here(), self.reopen, outside_compile
+                )
+            result = wrapped(*args, **kwargs)
+            if here.deepest == depth + 1:  # where all layers of options are in force
+                self._trace()
+        finally:
+            here.depth, here.counting = depth, outer
+        for counts in counted:
+            if counts not in outer:  # not a layer of options, but a scope of its own in a compile
+                counts.graphs += 1
+        return result
+
+    def on_graph(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        """Around `_compile_fx_inner`, which compiles each graph, outside of a hooked `compile_fx`.
+
+        A backward graph that is compiled late, or a `compile_fx` that was imported by name before
+        the hook was on it.
+        """
+        if not self.gate.live:
+            return wrapped(*args, **kwargs)
+        counted: Collection[Counts] = ()
+        if not kwargs.get("is_backward"):
+            counted = self._before_compile(args[1] if len(args) > 1 else None)
+        result = late_backward.compile_graph(
+            wrapped, args, kwargs, self.scopes.values_here, self.reopen
+        )
+        for counts in counted:
+            counts.graphs += 1
+        return result
+
+    def _before_compile(self, inputs: object) -> Collection[Counts]:
+        """Settle what others have done meanwhile; return who counts what is compiled here."""
+        self.gate.foreign.keep_on_top()
+        self.child.attach()
+        self.scopes.drop_closed()
+        counted = self.scopes.counts_here()
+        if counted:
+            self._count(counted, inputs)
+        return counted
+
+    def _trace(self) -> None:
+        min_sms = self.store.min_sms()
+        if min_sms != TORCH_DECIDES:
+            trace.record({OPTION: min_sms, "patch_module": self.gate.patch.__name__})
+
+    def _count(self, counted: Collection[Counts], inputs: object) -> None:
+        config = self.store.config
+        if not any(getattr(config, name, False) for name in self.gate.patch.AUTOTUNE_SWITCHES):
+            return
+        backends = getattr(config, "max_autotune_gemm_backends", "TRITON")  # from 2.1 on
+        tensor = sys.modules["torch"].Tensor
+        found = inputs if isinstance(inputs, (list, tuple)) else ()
+        beyond_cpu = any(isinstance(x, tensor) and x.device.type != "cpu" for x in found)
+        for counts in counted:
+            counts.autotuned += 1
+            counts.without_triton += "TRITON" not in str(backends).upper()
+            counts.beyond_cpu += beyond_cpu

@@ -1,0 +1,73 @@
+"""The decision: what the hook on `is_big_gpu` answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from inductor_override.config_store.base import ConfigStore
+from inductor_override.hooks.foreign import Foreign
+from inductor_override.messages import say_once
+from inductor_override.open_scopes import OpenScopes
+from inductor_override.patches.contract import PatchModule
+from inductor_override.request.min_sms import value_problem
+from inductor_override.request.names import OPTION, TORCH_DECIDES
+
+
+class Gate:
+    """The hooks on the gate, and on the function of torch's that asks it.
+
+    Attributes:
+        live: False from the end of the installation on. Then the hooks only pass calls on, also a
+            hook that is kept in someone's closure.
+        set_by: who set the process-wide threshold, for the log.
+    """
+
+    def __init__(
+        self, patch: PatchModule, store: ConfigStore, scopes: OpenScopes, foreign: Foreign
+    ) -> None:
+        self.patch, self.store, self.scopes, self.foreign = patch, store, scopes, foreign
+        self.live = True
+        self.set_by: str | None = None
+
+    def close(self) -> None:
+        self.live = False
+
+    def on_gate(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> bool:
+        """Around `is_big_gpu`: the option's decision, or torch's own at -1."""
+        if not self.live:
+            return wrapped(*args, **kwargs)  # type: ignore[no-any-return]
+        passed = self._decide(wrapped, args, kwargs)
+        for counts in self.scopes.counts_here():
+            counts.consulted += 1
+            counts.passed += passed
+        return passed
+
+    def on_consumer(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        """Around the function that asks the gate by its name in torch's module."""
+        if self.live:
+            self.foreign.keep_on_top()
+        return wrapped(*args, **kwargs)
+
+    def _decide(self, wrapped: Any, args: Any, kwargs: Any) -> bool:
+        min_sms = self.store.min_sms()
+        if problem := value_problem(min_sms):
+            raise TypeError(problem)
+        if min_sms <= TORCH_DECIDES:
+            return bool(wrapped(*args, **kwargs))
+        sms = None if min_sms == 0 else self.patch.count_sms(*args, **kwargs)
+        if sms is None and min_sms:  # ROCm: torch goes by architecture, SMs say nothing
+            return bool(wrapped(*args, **kwargs))
+        device = next(iter((*args, *kwargs.values())), 0)
+        if sms is not None and sms < min_sms:
+            say_once(
+                f"GPU {device} has {sms} SMs and {OPTION} is {min_sms}, so Inductor has no GEMM or "
+                f"convolution templates for it. {sms} or less lets this GPU through"
+            )
+            return False
+        if self.set_by and not self.scopes.here():
+            say_once(
+                f"GPU {device} is let through to GEMM and convolution autotuning: {OPTION} is "
+                f"{min_sms}, set for the whole process by {self.set_by}",
+                key=f"process-wide {device}",
+            )
+        return True

@@ -1,0 +1,1 @@
+"""Putting the option and the hooks in place, all or nothing, for as long as someone needs them."""

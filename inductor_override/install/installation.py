@@ -1,0 +1,269 @@
+"""The one installation of a process: who needs it, what it has put in place, and the undoing."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from types import ModuleType
+from typing import Literal
+
+from inductor_override.config_store.base import ConfigStore
+from inductor_override.errors import UnsupportedTorchError
+from inductor_override.hooks import late_backward
+from inductor_override.hooks.compile_child import ChildHook
+from inductor_override.hooks.compile_fx import CompileHooks, outside_compile
+from inductor_override.hooks.foreign import Foreign
+from inductor_override.hooks.gate import Gate
+from inductor_override.hooks.hook import Hook, Wrapper, load_wrapt
+from inductor_override.messages import QuietLock, say_once
+from inductor_override.open_scopes import Entry, GraphValues, OpenScopes
+from inductor_override.patches.select import Selection, select
+from inductor_override.request.names import COMPILE_FX, CONFIG, OPTION, TORCH_DECIDES, UTILS
+
+Holder = Literal["scope", "enable", "options", "environment", "graph"]
+_OWNERS = (UTILS, COMPILE_FX)
+_OF_THE_USER: tuple[Holder, ...] = ("enable", "options", "environment")
+
+
+class Installation:
+    """It stays as long as something holds it, and goes when the last holder lets go.
+
+    It comes in two stages: the option, when Inductor's config is there; the hooks, when
+    `compile_fx` is, which imports all the rest of Inductor.
+    """
+
+    def __init__(self) -> None:
+        self.lock = QuietLock()
+        self.min_sms = TORCH_DECIDES
+        """The process-wide value, from `enable` or the environment."""
+        self.set_by: str | None = None
+        """Who set it, for messages."""
+        self.unsupported: str | None = None
+        """Why torch cannot be patched, when it was last tried."""
+        self.upstream_default: int | None = None
+        """Where torch ships an option of this name: its default. Then the gate is not touched."""
+        self.selection: Selection | None = None
+        self.store: ConfigStore | None = None
+        self.scopes: OpenScopes | None = None
+        self._held: set[tuple[Holder, object]] = set()
+        self._undo: list[Callable[[], object]] = []
+        self._undoing = False
+        self._hooks: dict[str, Hook] = {}
+        self._gate: Gate | None = None
+        self._child = ChildHook()
+        self._last: tuple[list[object], Selection] | None = None
+
+    @property
+    def installed(self) -> bool:
+        """Whether the option is in Inductor's config."""
+        return self.store is not None
+
+    @property
+    def holders(self) -> Counter[Holder]:
+        """Who needs it, and how often."""
+        return Counter(holder for holder, _ in tuple(self._held))
+
+    @property
+    def gate_hook(self) -> Hook | None:
+        return self._hooks.get("gate")
+
+    def hold(self, holder: Holder, key: object = None) -> OpenScopes:
+        """Install if need be, and stay installed until `release` of the same two.
+
+        Raises:
+            UnsupportedTorchError: this torch cannot be patched. Nothing changed.
+        """
+        # Before the lock is taken: an import runs other packages' code, and may wait for a thread
+        # that waits for the lock.
+        modules = {name: importlib.import_module(name) for name in (CONFIG, *_OWNERS)}
+        load_wrapt()
+        with self.lock:
+            self._install(modules)
+            self._held.add((holder, key))
+            assert self.scopes is not None
+            return self.scopes
+
+    def release(self, holder: Holder, key: object = None) -> None:
+        with self.lock:
+            self._held.discard((holder, key))
+            self._uninstall_if_unused()
+
+    def release_all_but_scopes(self) -> None:
+        """For `disable`: the process-wide value goes too."""
+        with self.lock:
+            self._held = {held for held in self._held if held[0] not in _OF_THE_USER}
+            self.set_process_wide(TORCH_DECIDES, None)
+            self._uninstall_if_unused()
+
+    def set_process_wide(self, min_sms: int, set_by: str | None) -> None:
+        """Change the process-wide value, below the values of scopes and the user's own."""
+        with self.lock:
+            self.min_sms, self.set_by = min_sms, set_by
+            self._finish_uninstalling()
+            if self.store is None or self.scopes is None:
+                return
+            if self._gate is not None:
+                self._gate.set_by = set_by
+            default = min_sms
+            if self.upstream_default is not None and min_sms == TORCH_DECIDES:
+                default = self.upstream_default
+            self.scopes.drop_closed()
+            now = self.store.read(OPTION)
+            self.store.set_default(default)
+            if self.store.default_is_value and self.scopes.rebase(default):
+                self.store.write(OPTION, now)
+
+    def hold_for_environment(
+        self, modules: dict[str, ModuleType], still: Callable[[], bool]
+    ) -> None:
+        """Install what is imported so far.
+
+        Args:
+            still: asked under the lock: whether `disable` has not come first.
+
+        Raises:
+            UnsupportedTorchError: as `hold`.
+        """
+        load_wrapt()
+        with self.lock:
+            if still():
+                self._install(modules)
+                self._held.add(("environment", None))
+
+    @contextmanager
+    def reopen(self, graph: GraphValues) -> Iterator[None]:
+        """Have these values in force for the compile of one graph, in any thread and at any time.
+
+        Where torch cannot be patched any more torch decides: the user's call must not fail.
+        """
+        key = object()
+        try:
+            reopened: AbstractContextManager[None] = nullcontext()
+            try:
+                reopened = self.hold("graph", key).reopen(graph)
+            except UnsupportedTorchError as error:
+                if graph.values != late_backward.STOCK.values:
+                    say_once(f"a backward graph is compiled without {graph.values}: {error}")
+            with reopened:
+                yield
+        finally:
+            self.release("graph", key)
+
+    def _install(self, modules: dict[str, ModuleType]) -> None:
+        self._finish_uninstalling()
+        if self._hooks:
+            return
+        owners = {name: modules[name] for name in _OWNERS if name in modules}
+        try:
+            selection = self._select(modules[CONFIG], owners)
+            if self.store is None:
+                self._install_option(selection, modules[CONFIG])
+            if len(owners) == len(_OWNERS):
+                self._install_hooks(selection, owners)
+        except BaseException as error:
+            self.unsupported = str(error) if isinstance(error, UnsupportedTorchError) else None
+            self._uninstall()
+            raise
+        self.unsupported = None
+        if selection.note:
+            say_once(selection.note)
+
+    def _select(self, config: ModuleType, owners: dict[str, ModuleType]) -> Selection:
+        """The patch module; compared again only if what it was compared with has changed."""
+        version = sys.modules["torch"].__version__
+        if self._last and self._last[0] == _compared(self._last[1], version, config, owners):
+            return self._last[1]
+        selection = select(version, config, owners)
+        self._last = (_compared(selection, version, config, owners), selection)
+        return selection
+
+    def _install_option(self, selection: Selection, config: ModuleType) -> None:
+        store = selection.patch.STORE(config)
+        self.selection, self.store = selection, store
+        self.scopes = OpenScopes(store, self.lock)
+        if store.has(OPTION):
+            self.upstream_default = store.default()
+            self._undo.append(partial(store.set_default, self.upstream_default))
+            say_once(
+                f"this torch has an option of its own named {OPTION}: inductor-override sets that "
+                "option and does not touch the gate"
+            )
+        else:
+            # The undo comes first, here and below: an interrupt may stop what follows half-way.
+            self._undo.append(store.remove)
+            store.add(self.min_sms)
+
+    def _install_hooks(self, selection: Selection, owners: dict[str, ModuleType]) -> None:
+        assert self.store is not None
+        assert self.scopes is not None
+        self.selection = selection
+        foreign = Foreign(self.lock)
+        gate = self._gate = Gate(selection.patch, self.store, self.scopes, foreign)
+        gate.set_by = self.set_by
+        compile_hooks = CompileHooks(gate, self._child, self.reopen)
+        self._undo += [self._child.detach, foreign.stop, gate.close]
+        wrappers: dict[str, Wrapper] = {
+            "gate": gate.on_gate,
+            "consumer": gate.on_consumer,
+            "compile": compile_hooks.on_compile,
+            "graph": compile_hooks.on_graph,
+        }
+        for row in selection.patch.TARGETS:
+            decides = row.role in ("gate", "consumer")
+            if decides and self.upstream_default is not None:
+                continue
+            enabled = outside_compile if row.role == "graph" else None
+            hook = Hook(owners[row.owner], selection.names[row.role], wrappers[row.role], enabled)
+            self._hooks[row.role] = hook
+            self._undo.append(hook.detach)
+            found = hook.attach()
+            if decides:
+                foreign.watch(row.role, hook, found)
+        self._child.attach_if_loaded()
+
+    def _finish_uninstalling(self) -> None:
+        """What an interrupt has stopped."""
+        if self._undoing:
+            self._uninstall()
+
+    def _uninstall_if_unused(self) -> None:
+        # A scope that is closed holds nothing: an interrupt may have come before its `release`.
+        self._held = {(h, k) for h, k in self._held if not (isinstance(k, Entry) and k.closed)}
+        self._finish_uninstalling()
+        if self.installed and not self._held:
+            self._uninstall()
+
+    def _uninstall(self) -> None:
+        """Take each step back, in reverse. Each can be taken twice, should an interrupt come."""
+        self._undoing = True
+        self._held = {held for held in self._held if held[0] != "environment"}
+        while self._undo:
+            self._undo[-1]()
+            self._undo.pop()
+        self._hooks = {}
+        self._gate = self.selection = self.store = self.scopes = None
+        self.upstream_default = None
+        self._undoing = False
+
+    def after_fork(self) -> None:
+        """In the child of a fork, which has only one of its parent's threads."""
+        self.lock.renew()
+
+
+def _compared(
+    selection: Selection, version: str, config: ModuleType, owners: dict[str, ModuleType]
+) -> list[object]:
+    """What a selection depends on."""
+    rows = [row for row in selection.patch.TARGETS if row.owner in owners]
+    found = [vars(owners[row.owner]).get(name) for row in rows for name in row.name.split("|")]
+    return [version, config, *found]
+
+
+installation = Installation()
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=installation.after_fork)

@@ -1,0 +1,206 @@
+"""Waits for torch to import Inductor, and then does what the environment asks for.
+
+torch reads its own TORCHINDUCTOR_ variables when it imports Inductor's config; so is the package's
+read. Until then nothing of Inductor may be imported here: that would cost seconds where torch alone
+is wanted. wrapt and the package's other modules are imported when Inductor is, if a variable is
+set.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+from inductor_override.request.names import (
+    COMPILE_FX,
+    CONFIG,
+    ENV_DISABLE,
+    ENV_OPTION,
+    ENV_SETTINGS,
+    UTILS,
+)
+
+_AWAITED = (CONFIG, COMPILE_FX)
+
+
+class Waiting:
+    """What this module waits for, and what came of it.
+
+    Attributes:
+        waiting: whether Inductor's import will be noticed.
+        arranged: whether this was asked for before Inductor was imported.
+        problem: why the environment's value is not in force.
+    """
+
+    def __init__(self) -> None:
+        self.waiting = self.arranged = False
+        self.problem: str | None = None
+        self.warned: set[str] = set()
+        self.undo_settings: list[Callable[[], object]] = []
+        self.busy = self.begun = False
+
+    def stop(self) -> None:
+        """For `disable`: take the settings of `run --set` back, and wait no longer."""
+        self.waiting = False
+        while self.undo_settings:
+            self.undo_settings.pop()()
+
+
+state = Waiting()
+
+
+def wait() -> None:
+    """Have `begin` called when torch imports Inductor, or now if it has. Never raises."""
+    if state.arranged:  # `run` comes before torch's own call
+        return
+    if any(os.environ.get(name) for name in (ENV_OPTION, ENV_SETTINGS, ENV_DISABLE)):
+        from inductor_override.request.environment import read_environment
+
+        found = read_environment()
+        _warn_of(found.problems)
+        if found.switched_off:
+            return
+    state.waiting = state.arranged = True
+    sys.meta_path.insert(0, _Finder())
+    _catch_up()
+
+
+class _Finder:
+    """Has `_catch_up` called when one of the awaited modules has been imported.
+
+    wrapt's post-import hooks are not used for it: their finder imports the module's parent while it
+    holds Python's import lock, so two threads that import Inductor first wait for each other for
+    ever.
+
+    It stays on `sys.meta_path`: another thread may be walking through that list.
+    """
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if not state.waiting:
+            return None
+        if fullname not in _AWAITED:
+            # Someone else's finder, in front of this one, may have found Inductor meanwhile.
+            if CONFIG in sys.modules:
+                _catch_up()
+            return None
+        for finder in sys.meta_path:
+            find_spec = getattr(finder, "find_spec", None)
+            if find_spec is None or finder is self:
+                continue
+            spec: ModuleSpec | None = find_spec(fullname, path, target)
+            if spec is not None:
+                if spec.loader is not None:
+                    spec.loader = _Loader(spec.loader)  # type: ignore[assignment]
+                return spec
+        return None
+
+
+class _Loader:
+    """Loads as another loader does, whose name stands in the module afterwards."""
+
+    def __init__(self, loader: Any) -> None:
+        self._loader = loader
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)  # what `python -m` and others ask, such as `get_code`
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__loader__ = self._loader
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._loader
+        self._loader.exec_module(module)
+        _catch_up(module)
+
+
+def _catch_up(imported_now: ModuleType | None = None) -> None:
+    """Do what can be done with the modules that are imported so far. Never raises."""
+    if not state.waiting or state.busy or not _ready(CONFIG, imported_now):
+        return
+    all_of_inductor = _ready(COMPILE_FX, imported_now)
+    if state.begun and not all_of_inductor:
+        return
+    state.busy = True  # what is imported here comes by the finder again
+    try:
+        _begin(all_of_inductor)
+    except Exception as error:
+        state.waiting = False
+        state.problem = f"the environment's value is not in force: {error}"
+        _warn_of((state.problem,))
+    finally:
+        state.busy = False
+
+
+def _begin(all_of_inductor: bool) -> None:
+    """The option first, when Inductor's config is there; the hooks when the rest is."""
+    if ENV_OPTION not in os.environ:
+        state.waiting = False
+        return
+    from inductor_override.request.environment import read_environment
+
+    found = read_environment()
+    _warn_of(found.problems)
+    if found.min_sms is None or found.switched_off:
+        state.waiting = False
+        return
+    from inductor_override.install.installation import installation
+
+    names = (CONFIG, UTILS, COMPILE_FX) if all_of_inductor else (CONFIG,)
+    first, state.begun = not state.begun, True
+    if first:
+        installation.set_process_wide(found.min_sms, ENV_OPTION)
+    installation.hold_for_environment(
+        {name: sys.modules[name] for name in names}, lambda: state.waiting
+    )
+    if first and found.settings:
+        _apply(found.settings)
+    state.waiting = not all_of_inductor
+
+
+def _apply(settings: dict[str, Any]) -> None:
+    """What `run --set` asked for, process-wide: as the default, where value and default differ."""
+    from inductor_override.install.installation import installation
+
+    store = installation.store
+    if store is None:
+        return
+    for name, value in settings.items():
+        if not store.has(name):
+            _warn_of((f"this torch has no Inductor option {name!r}: it is not set",))
+            continue
+        before = store.default(name)
+
+        def undo(name: str = name, value: Any = value, before: Any = before) -> None:
+            # Unless someone has assigned another value since.
+            own = store.default(name) == value
+            if own and (not store.default_is_value or store.read(name) == value):
+                store.set_default(before, name)
+
+        state.undo_settings.append(undo)
+        store.set_default(value, name)
+        if store.read(name) != value:
+            _warn_of(
+                (f"the Inductor option {name} stays {store.read(name)!r}: it was assigned before",)
+            )
+
+
+def _ready(name: str, imported_now: ModuleType | None) -> bool:
+    """Whether a module is imported to its end."""
+    module = sys.modules.get(name)
+    if module is None or module is imported_now:
+        return module is not None
+    return not getattr(getattr(module, "__spec__", None), "_initializing", False)
+
+
+def _warn_of(problems: Sequence[str]) -> None:
+    from inductor_override.messages import warn
+
+    for problem in problems:
+        if problem not in state.warned:
+            state.warned.add(problem)
+            warn(problem)

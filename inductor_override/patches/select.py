@@ -1,0 +1,193 @@
+"""Which patch module serves which torch, by its version and by its shape."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+from inductor_override.errors import UnsupportedTorchError
+from inductor_override.patches.asking import asks_the_gate, belongs_to_torch, name_of
+from inductor_override.patches.contract import PatchModule, Release, Target
+
+MODULES = ("torch_2_0", "torch_2_4", "torch_2_6", "torch_2_7", "torch_2_12", "torch_2_13")
+"""Oldest first. Releases between two modules' ranges do not exist."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The patch module for a torch.
+
+    Attributes:
+        patch: the module.
+        names: the attribute that each row means here, by the row's role. A row whose owner is not
+            imported yet is left out.
+        note: said when the module is used by shape, not by version.
+    """
+
+    patch: PatchModule
+    names: dict[str, str]
+    note: str | None = None
+
+
+@cache
+def modules() -> tuple[PatchModule, ...]:
+    """All patch modules, oldest first."""
+    return tuple(importlib.import_module(f"{__package__}.{name}") for name in MODULES)
+
+
+def short_name(patch: PatchModule) -> str:
+    """`torch_2_7`."""
+    return patch.__name__.rpartition(".")[2]
+
+
+def known_range() -> str:
+    """The releases that the package was written for: `2.0 to 2.15`."""
+    first, last = modules()[0].FIRST, modules()[-1].LAST
+    return f"{first[0]}.{first[1]} to {last[0]}.{last[1]}"
+
+
+def release_of(version: str) -> Release | None:
+    """The first two numbers of a version; None when it is not a version.
+
+    ======================================  ========
+    ``2.9.1``, ``2.9.1+cu128``              (2, 9)
+    ``2.10.0``                              (2, 10)
+    ``2.16.0.dev20261101+cu130``            (2, 16)
+    ``2.7.0a0+7c8ec84dab.nv25.03``          (2, 7)
+    ``2.9.0a0+git1a2b3c4``                  (2, 9)
+    ======================================  ========
+    """
+    from packaging.version import InvalidVersion, Version  # not for those who only import the API
+
+    try:
+        release = Version(version).release
+    except InvalidVersion:
+        return None
+    return (release[0], release[1] if len(release) > 1 else 0)
+
+
+def serving(version: str) -> PatchModule | None:
+    """The patch module whose range holds this version of torch."""
+    release = release_of(version)
+    if release is None:
+        return None
+    return next((patch for patch in modules() if patch.FIRST <= release <= patch.LAST), None)
+
+
+def select(version: str, config: ModuleType, owners: dict[str, ModuleType]) -> Selection:
+    """The patch module for the torch at hand.
+
+    A known release of another shape (a vendor's build of a version to come, for one) is given to
+    the module whose shape it has. A release after the last known one is compared with the newest
+    module only.
+
+    Args:
+        version: `torch.__version__`.
+        config: `torch._inductor.config`.
+        owners: those modules that the table names and that are imported, by their names.
+
+    Raises:
+        UnsupportedTorchError: no module fits; it lists what differs. Or another package decides.
+    """
+    release, newest = release_of(version), modules()[-1]
+    if release is not None and release < modules()[0].FIRST:
+        raise UnsupportedTorchError(version, known_range(), ["it is older than the first known"])
+    by_version = serving(version)
+    expected = by_version or newest
+    differences = shape_differences(expected, config, owners)
+    if not differences:
+        note = None
+        if not by_version:
+            note = (
+                f"torch {version} is not known (known: {known_range()}), but the gate, the "
+                "function that asks it and the config store have the shape that "
+                f"{short_name(newest)} was written for: {short_name(newest)} is used"
+            )
+        return Selection(expected, _names(expected, owners), note)
+    if by_version:
+        for other in reversed(modules()):
+            if other is not expected and not shape_differences(other, config, owners):
+                note = (
+                    f"torch {version} has the shape that {short_name(other)} was written for, "
+                    f"not that of {short_name(expected)}: {'; '.join(differences)}"
+                )
+                return Selection(other, _names(other, owners), note)
+    _refuse_if_another_decides(expected, owners, version)
+    raise UnsupportedTorchError(version, known_range(), differences)
+
+
+def shape_differences(
+    patch: PatchModule, config: ModuleType, owners: dict[str, ModuleType]
+) -> list[str]:
+    """What in this torch is not as the patch module was written for, one sentence each."""
+    found = []
+    for target in patch.TARGETS:
+        if target.owner not in owners:  # not imported yet
+            continue
+        name = find_target(target, owners[target.owner])
+        if name is None:
+            names = target.name.replace("|", " or ")
+            asking = " that asks is_big_gpu" if target.role == "consumer" else ""
+            found.append(f"{target.owner} has no {names}{asking}")
+        elif target.role == "gate":
+            parameters = _parameters(vars(owners[target.owner])[name])
+            if parameters is not None and parameters != patch.GATE_PARAMETERS:
+                found.append(
+                    f"{name} takes ({', '.join(parameters)}), "
+                    f"expected ({', '.join(patch.GATE_PARAMETERS)})"
+                )
+    if not patch.STORE.fits(config):
+        found.append(f"the config does not keep its values as {patch.STORE.kind}")
+    return found
+
+
+def find_target(target: Target, owner: ModuleType) -> str | None:
+    """The attribute of `owner` that a row means, or None when this torch does not have it."""
+    for name in target.name.split("|"):
+        found = vars(owner).get(name)
+        if found is not None and (target.role != "consumer" or asks_the_gate(found)):
+            return name
+    return None
+
+
+def _names(patch: PatchModule, owners: dict[str, ModuleType]) -> dict[str, str]:
+    return {
+        row.role: name
+        for row in patch.TARGETS
+        if row.owner in owners and (name := find_target(row, owners[row.owner]))
+    }
+
+
+def _refuse_if_another_decides(
+    patch: PatchModule, owners: dict[str, ModuleType], version: str
+) -> None:
+    for target in patch.TARGETS:
+        if target.role != "consumer" or target.owner not in owners:
+            continue
+        for name in target.name.split("|"):
+            found = vars(owners[target.owner]).get(name)
+            if found is not None and not belongs_to_torch(found) and not asks_the_gate(found):
+                who = name_of(found)
+                raise UnsupportedTorchError(
+                    version,
+                    known_range(),
+                    [
+                        f"another package decides about GEMM templates here: {target.owner}.{name} "
+                        f"was replaced by {who}, which does not ask is_big_gpu, so a threshold "
+                        "would have no effect"
+                    ],
+                    f"Take that replacement out, or leave the decision to {who} and do without "
+                    "inductor-override (INDUCTOR_OVERRIDE_DISABLE=1)",
+                )
+
+
+def _parameters(gate: Any) -> tuple[str, ...] | None:
+    """None for a gate that someone else put there: it tells nothing about torch."""
+    if not belongs_to_torch(gate):
+        return None
+    parameters = inspect.signature(gate).parameters.values()
+    return tuple(p.name + ("" if p.default is p.empty else "=") for p in parameters)

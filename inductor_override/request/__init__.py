@@ -1,0 +1,1 @@
+"""What a user may ask for, in which form, and under which names."""

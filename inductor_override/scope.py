@@ -1,0 +1,302 @@
+"""The scope object: a context manager, a decorator, and what was seen while it was open."""
+
+from __future__ import annotations
+
+import functools
+import html
+import inspect
+import sys
+import threading
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from types import CodeType, FrameType, TracebackType
+from typing import Any, TypeVar, cast
+
+from inductor_override.errors import NoEffectWarning
+from inductor_override.install.installation import installation
+from inductor_override.messages import say_once
+from inductor_override.open_scopes import Counts, Entry, opened_here
+from inductor_override.request.environment import switched_off
+from inductor_override.request.names import OPTION
+
+F = TypeVar("F", bound=Callable[..., Any])
+_warned: dict[Any, Any] = {}
+"""Where it was said already, for warnings' own bookkeeping."""
+
+
+class Scope:
+    """One override. Can be entered again, nested, and shared between threads and tasks.
+
+    Attributes:
+        consulted: how often torch asked the gate while this scope was open.
+        passed: how often the answer was yes.
+        graphs_compiled: graphs that Inductor compiled, or took from its caches, in this scope;
+            backward graphs too, once for each time that they are compiled on their own.
+    """
+
+    def __init__(self, values: dict[str, Any], *, isolate: bool) -> None:
+        self._values = values
+        self._isolate = isolate
+        self._lock = threading.Lock()
+        self._open: list[Entry] = []
+        self._counts = Counts()
+        self._used = False
+        self._warned: dict[Any, Any] = {}
+        # Of the caller. Not the frame itself: it would keep the caller's objects alive.
+        made_by, _ = _users_frame()
+        self._made_in, self._made_at = made_by.f_code, made_by.f_lasti
+
+    def __reduce__(self) -> Any:
+        """A copy, and one in another process, is a scope of its own that has not been entered."""
+        return functools.partial(Scope, isolate=self._isolate), (self._values,)
+
+    def __del__(self) -> None:
+        """Warn of what cannot have been meant. Changes nothing: a collection comes at any time."""
+        if getattr(self, "_made_at", None) is None:
+            return
+        if any(not entry.closed for entry in self._open):
+            message = (
+                f"{self!r} was entered and never left, and nothing refers to it any more: it stays "
+                "open in this process. Use `with override(...):`, or enable(...) for the process"
+            )
+            self._warn_where_made(RuntimeWarning, message)
+        elif not self._used:
+            message = (
+                f"{self!r} was not entered, so it had no effect. Write `with override(...):` "
+                "around the first call of the compiled function, or enable(...) for the process"
+            )
+            self._warn_where_made(NoEffectWarning, message)
+
+    @property
+    def consulted(self) -> int:
+        return self._counts.consulted
+
+    @property
+    def passed(self) -> int:
+        return self._counts.passed
+
+    @property
+    def graphs_compiled(self) -> int:
+        return self._counts.graphs
+
+    def __repr__(self) -> str:
+        given = dict(self._values)
+        min_sms = given.pop(OPTION)
+        extra = "".join(f", {name}={value!r}" for name, value in given.items())
+        return f"override(min_sms={min_sms}{', isolate=True' if self._isolate else ''}{extra})"
+
+    def _repr_html_(self) -> str:
+        return (
+            f"<code>{html.escape(repr(self))}</code>: the gate was asked {self.consulted} times, "
+            f"{self.passed} times it was open; {self.graphs_compiled} graphs compiled"
+        )
+
+    def __enter__(self) -> Scope:
+        self._enter()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._exit(self._entry_to_leave(), failed=exc_type is not None)
+
+    def __call__(self, function: F) -> F:
+        """Open the scope for each call of `function`, a plain or a coroutine function.
+
+        Raises:
+            TypeError: anything else: a class, a module, a generator function.
+        """
+        self._used = True
+        if isinstance(function, (staticmethod, classmethod)):
+            return cast(F, type(function)(self(function.__func__)))
+        _check_decorated(function)
+        code = getattr(inspect.unwrap(function), "__code__", None)
+
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def in_scope_async(*args: Any, **kwargs: Any) -> Any:
+                entry, failed = self._enter(), True
+                try:
+                    result = await function(*args, **kwargs)
+                    failed = False
+                    return result
+                finally:
+                    self._exit(entry, failed=failed, decorates=code)
+
+            return cast(F, in_scope_async)
+
+        @functools.wraps(function)
+        def in_scope(*args: Any, **kwargs: Any) -> Any:
+            entry, failed = self._enter(), True
+            try:
+                result = function(*args, **kwargs)
+                failed = False
+                return result
+            finally:
+                self._exit(entry, failed=failed, decorates=code)
+
+        return cast(F, in_scope)
+
+    def _enter(self) -> Entry:
+        self._used = True
+        entry = Entry(self._values, self._counts)
+        off = switched_off()
+        if self._isolate and not off:
+            _reset_dynamo()
+        try:
+            self._open.append(entry)
+            if not off:
+                installation.hold("scope", entry).open(entry)
+            return entry
+        except BaseException:
+            self._leave(entry)
+            raise
+
+    def _exit(self, entry: Entry, *, failed: bool, decorates: CodeType | None = None) -> None:
+        scopes = entry.opened_in
+        here = self._leave(entry)
+        if scopes is None:
+            return
+        if self._isolate:
+            _reset_dynamo()
+        if not here:
+            self._warn(
+                RuntimeWarning,
+                f"{self!r} was left where it was not entered: in another thread or task. From "
+                "torch 2.12 on Inductor keeps its options per thread, and the other options of "
+                "this scope keep their values where it was entered, until a graph is compiled "
+                "under an override there. Leave a scope where it was entered",
+                decorates,
+            )
+        elif not failed:
+            self._say_if_without_effect(entry, scopes.store.per_context, decorates)
+
+    def _entry_to_leave(self) -> Entry:
+        """The youngest entry of this context; where it has none, the youngest of all."""
+        with self._lock:
+            entries = [entry for entry in self._open if not entry.closed]
+            if not entries:
+                raise RuntimeError(f"{self!r} is left, but it is not open")
+            here = opened_here()
+            entry = next((e for e in reversed(here) if e in entries), entries[-1])
+            entry.closed = True
+            return entry
+
+    def _leave(self, entry: Entry) -> bool:
+        """Take back what entering did, as far as it did it. Can be called again."""
+        entry.closed = True
+        try:
+            return entry.opened_in is None or entry.opened_in.close(entry)
+        finally:
+            installation.release("scope", entry)
+            with suppress(ValueError):
+                self._open.remove(entry)
+
+    def _say_if_without_effect(
+        self, entry: Entry, per_context: bool, decorates: CodeType | None
+    ) -> None:
+        counts = entry.counts.since(entry.before)
+        if counts.graphs or counts.consulted:
+            if why := _why_nothing_opened(counts):
+                say_once(f"{self!r}: graphs were compiled, {why}", key=f"{self!r} {why}")
+            return
+        if decorates is not None and self.graphs_compiled:
+            return  # a decorated function compiles at its first calls, not at each
+        per_thread = (
+            " From torch 2.12 on Inductor's options are per thread: open the scope in the thread "
+            "that compiles."
+            if per_context
+            else ""
+        )
+        self._warn(
+            NoEffectWarning,
+            f"{self!r} ended and no graph was compiled in it, so it had no effect. torch.compile "
+            "compiles at the first call of its function, not before; what is compiled already "
+            "keeps its code; and a function in which torch.compile finds nothing to compile runs "
+            "as it is. Make the first call in the scope, or use override(..., isolate=True)."
+            f"{per_thread}",
+            decorates,
+        )
+
+    def _warn(self, category: type[Warning], message: str, decorates: CodeType | None) -> None:
+        """Warn at the line of the user's that ended the scope, or at the decorated function."""
+        if decorates is not None:
+            where = (decorates.co_filename, decorates.co_firstlineno)
+            warnings.warn_explicit(message, category, *where, registry=self._warned)
+            return
+        _, level = _users_frame()
+        warnings.warn(message, category, stacklevel=level)
+
+    def _warn_where_made(self, category: type[Warning], message: str) -> None:
+        code = self._made_in
+        try:
+            line = _line_of(code, self._made_at)
+            warnings.warn_explicit(message, category, code.co_filename, line, registry=_warned)
+        except Exception:  # at the end of the process some of what is used may be gone
+            if not sys.is_finalizing():
+                raise
+
+
+_BETWEEN = {__name__, f"{__package__}.api", "contextlib", "copy", "pickle"}
+"""Modules that may be between a user's line and the package."""
+
+
+def _users_frame() -> tuple[FrameType, int]:
+    """The innermost frame that is a user's, and its stack level for the caller of this."""
+    frame, level = sys._getframe(2), 2
+    while frame.f_globals.get("__name__") in _BETWEEN and frame.f_back is not None:
+        frame, level = frame.f_back, level + 1
+    return frame, level
+
+
+def _line_of(code: CodeType, instruction: int) -> int:
+    lines = [line for start, end, line in code.co_lines() if start <= instruction < end and line]
+    return lines[0] if lines else code.co_firstlineno
+
+
+def _check_decorated(function: Any) -> None:
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise TypeError(
+            f"{function.__qualname__} is a generator: the scope would be open in its caller "
+            "too, between two values. Open it inside, with `with`"
+        )
+    if getattr(function, "__globals__", {}).get("__name__") == "contextlib":
+        raise TypeError(
+            f"{function.__qualname__} makes a context manager: the scope would be open while "
+            "it is made, not in its `with` block. Open it inside, with `with`"
+        )
+    if not inspect.isroutine(function):
+        raise TypeError(
+            f"override() decorates functions, not {type(function).__name__} objects. For one "
+            "model use torch.compile(model, options=inductor_override.options(...))"
+        )
+
+
+def _why_nothing_opened(counts: Counts) -> str | None:
+    """None: a GPU was let through, or the graphs may have come from torch's caches."""
+    if counts.passed and counts.without_triton == counts.autotuned:
+        return (
+            "but max_autotune_gemm_backends names no TRITON, so the open gate adds no Triton "
+            "template. Add TRITON to that list"
+        )
+    if counts.consulted:
+        return None
+    if not counts.autotuned:
+        return (
+            "none with max-autotune, so nothing asked the gate. Use torch.compile(..., "
+            "mode='max-autotune'), or add max_autotune_gemm=True to the override"
+        )
+    if not counts.beyond_cpu:
+        return "all with inputs on the CPU, but the gate is asked for GPUs only"
+    return None
+
+
+def _reset_dynamo() -> None:
+    import torch._dynamo
+
+    torch._dynamo.reset()
