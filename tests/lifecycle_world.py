@@ -1,9 +1,10 @@
-"""Five runners on a real torch: the steps of the property tests, and what can be seen of them."""
+"""Seven runners on a real torch: the steps of the property tests, and what can be seen of them."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import functools
 import pickle
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +23,9 @@ from inductor_override.patches import select as patches
 
 NAMES = {MIN_SMS: "max_autotune_gemm_min_sms", EXTRA: "epilogue_fusion"}
 THREADS, TASKS = ("thread a", "thread b"), ("task a", "task b")
-RUNNERS = ("main", *THREADS, *TASKS)
+CONTEXTS = ("context a", "context b")
+"""In the main thread, and no asyncio tasks: as those of trio, or callbacks with `context=`."""
+RUNNERS = ("main", *THREADS, *TASKS, *CONTEXTS)
 PER_CONTEXT = RELEASE >= (2, 12)
 STOCK = vars(utils)["is_big_gpu"]
 
@@ -35,7 +38,7 @@ PLAIN, WRAPPERS = ("yes", "no"), ("passing wrapper", "yes wrapper")
 
 
 class World:
-    """The real thing: this torch, this package, and the five runners."""
+    """The real thing: this torch, this package, and the seven runners."""
 
     def __init__(self) -> None:
         self.before = Snapshot()
@@ -43,11 +46,12 @@ class World:
         self.scopes: dict[int, io.Scope] = {}
         self.patches: dict[int, object] = {}
         self.entered: list[tuple[object, str]] = []
-        row = next(r for r in patches.serving(RELEASE).TARGETS if r.role == "consumer")
+        row = next(r for r in patches.serving(torch.__version__).TARGETS if r.role == "consumer")
         self.consumer = patches.find_target(row, utils)
         self.layout = mock.Mock(device=torch.device("cuda", 0), dtype=torch.float16)
         self.loop = asyncio.new_event_loop()
         self.threads = {name: ThreadPoolExecutor(1) for name in THREADS}
+        self.contexts = {name: contextvars.copy_context() for name in CONTEXTS}
         self.inboxes = {name: asyncio.Queue() for name in TASKS}
         self.tasks = [self.loop.create_task(self._worker(q)) for q in self.inboxes.values()]
         # Torch asks the gate only with max_autotune on.
@@ -88,6 +92,9 @@ class World:
         if runner in self.threads:
             return self.threads[runner].submit(call).result(timeout=60)
 
+        if runner in self.contexts:
+            return self.contexts[runner].run(call)
+
         async def hand_over():
             done = self.loop.create_future()
             await self.inboxes[runner].put((call, done))
@@ -110,9 +117,6 @@ class World:
 
     def patch(self, name: int, runner: str, values: dict[str, object]) -> None:
         options = {NAMES[k]: v for k, v in values.items()}
-        for key, value in options.items():
-            now = self.run(runner, getattr, config, key)
-            options[key] = now if now == value else value  # the very object that was read
         self.patches[name] = config.patch(options)
         self._enter(self.patches[name], runner)
 

@@ -38,7 +38,7 @@ foreign.__module__ = "someones_package.kernels"
 
 def ask_as_lowering_does() -> bool:
     """Through the consumer, by the name that it has in torch's module."""
-    patch = patches.serving(RELEASE)
+    patch = patches.serving(torch.__version__)
     row = next(row for row in patch.TARGETS if row.role == "consumer")
     consumer = vars(utils)[patches.find_target(row, utils)]
     layout = mock.Mock(device=torch.device("cuda", 0), dtype=torch.float16)
@@ -92,7 +92,7 @@ def test_status_says_that_it_will_be_taken_back(set_sms):
     utils.is_big_gpu = foreign
     now = io.status()
     assert not now.live
-    assert "taken back before the gate is asked" in now.why
+    assert "the hook goes on top before the gate is asked" in now.why
     assert ask_as_lowering_does() is False
     assert io.status().live
 
@@ -254,7 +254,7 @@ print(live, utils.is_big_gpu is unsloth_like.is_big_gpu)
 
 
 def consumer():
-    row = next(row for row in patches.serving(RELEASE).TARGETS if row.role == "consumer")
+    row = next(row for row in patches.serving(torch.__version__).TARGETS if row.role == "consumer")
     return patches.find_target(row, utils)
 
 

@@ -152,4 +152,4 @@ def test_enable_says_that_an_assignment_rules_over_it(caplog):
     setattr(config, OPTION, 3)
     io.enable(min_sms=9)
     assert getattr(config, OPTION) == 3
-    assert "was assigned 3, which rules" in caplog.text
+    assert "was assigned 3 here" in caplog.text

@@ -88,7 +88,7 @@ def test_this_torch_selects_its_module(ask):
 
 def test_what_the_module_says_of_this_torch_is_so(set_sms):
     """The stock threshold of the data, against torch's own function."""
-    patch = patches.serving(RELEASE)
+    patch = patches.serving(torch.__version__)
     device = torch.device("cuda", 0) if RELEASE >= (2, 6) else 0
     threshold = patch.STOCK_MIN_SMS["cuda"]
     for sms, passes in ((threshold - 1, False), (threshold, True)):

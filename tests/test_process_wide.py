@@ -73,21 +73,6 @@ def test_an_assignment_rules_over_enable_in_its_thread(compiled, lowered, in_thr
     assert lowered == [9, 9]
 
 
-@pytest.mark.parametrize("how", ["assigned", "patched"])
-def test_what_was_read_and_is_assigned_is_an_assignment(how, compiled, lowered):
-    io.enable(min_sms=5)
-    read = getattr(config, OPTION)
-    assert type(read) is int
-    io.enable(min_sms=9)
-    if how == "patched":
-        with config.patch({OPTION: read}):
-            compiled()
-    else:
-        setattr(config, OPTION, read)
-        compiled()
-    assert lowered == [5]
-
-
 @pytest.mark.skipif(RELEASE < (2, 6), reason="until 2.5 the config is a dict of plain values")
 def test_what_leaves_the_config_is_a_plain_int():
     """A process that loads it may not have the package."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 import pytest
+import torch
 import torch._inductor.config as config
 from conftest import RELEASE, Snapshot
 
@@ -30,7 +31,7 @@ def depth(function: object) -> int:
 
 
 def patched() -> list[object]:
-    rows = patches.serving(RELEASE).TARGETS
+    rows = patches.serving(torch.__version__).TARGETS
     owners = [sys.modules[row.owner] for row in rows]
     return [vars(o)[patches.find_target(row, o)] for row, o in zip(rows, owners, strict=True)]
 

@@ -6,7 +6,9 @@ from contextvars import ContextVar
 from types import ModuleType
 from typing import Any
 
+from inductor_override.config_store.base import Default
 from inductor_override.config_store.entries import Entries, any_entry, is_alias
+from inductor_override.request.names import OPTION
 
 
 class ContextEntries(Entries):
@@ -79,8 +81,21 @@ class ContextEntries(Entries):
         entry.user_override.set(value)
 
     @staticmethod
-    def _new_entry(module: Any, default: int, name: str) -> Any:
-        return module._ConfigEntry(module.Config(default=default, value_type=int), name)
+    def _new_entry(module: Any, default: Default) -> Any:
+        entry = module._ConfigEntry(module.Config(default=default, value_type=int), OPTION)
+        entry.user_override = _Assigned(entry.user_override, module._UNSET_SENTINEL)
+        return entry
+
+
+class _Assigned:
+    """Stands in for the option's `ContextVar`: setting a `Default` makes it one that is not set."""
+
+    def __init__(self, variable: ContextVar[Any], unset: object) -> None:
+        self.get, self.reset = variable.get, variable.reset
+        self._set, self._unset = variable.set, unset
+
+    def set(self, value: Any) -> Any:
+        return self._set(self._unset if type(value) is Default else value)
 
 
 class CachedContextEntries(ContextEntries):

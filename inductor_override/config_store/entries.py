@@ -53,7 +53,7 @@ class Entries(ConfigStore):
         # A new dict instead of a new key: another thread may be walking through the old dict.
         self._with = {
             **self._before,
-            OPTION: self._new_entry(_config_module, Default(default), OPTION),
+            OPTION: self._new_entry(_config_module, Default(default)),
         }
         held["_config"] = self._with
 
@@ -79,8 +79,7 @@ class Entries(ConfigStore):
         return self.read(key) if is_alias(entry) else self._assigned(entry)
 
     def value_of(self, key: str, prior: Any) -> Any:
-        entry = self._entry(key)
-        return entry.default if type(prior) in (object, Default) else prior
+        return self._entry(key).default if _is_unset(prior) else prior
 
     def write(self, key: str, value: Any) -> Any:
         prior = self.prior(key)
@@ -99,8 +98,7 @@ class Entries(ConfigStore):
         # The option has no alias, no environment variable of torch's, and no mutable default.
         entry = self._entry(OPTION)
         value = self._assigned(entry)
-        # torch's mark for "nothing assigned" is a bare object.
-        return int(entry.default) if type(value) in (object, Default) else value
+        return int(entry.default) if _is_unset(value) else value
 
     def _get_dict(
         self, torchs_own: Any, ignored_keys: Any = None, *args: Any, **kwargs: Any
@@ -161,14 +159,30 @@ class Entries(ConfigStore):
         entry.user_override = value
 
     @staticmethod
-    def _new_entry(module: Any, default: int, name: str) -> Any:
-        return module._ConfigEntry(module.Config(default=default, value_type=int))
+    def _new_entry(module: Any, default: Default) -> Any:
+        class OptionEntry(module._ConfigEntry):  # type: ignore[misc]
+            """Assigning a `Default` to it makes it one to which nothing is assigned."""
+
+            @property
+            def user_override(self) -> Any:
+                return self._assigned
+
+            @user_override.setter
+            def user_override(self, value: Any) -> None:
+                self._assigned = module._UNSET_SENTINEL if type(value) is Default else value
+
+        return OptionEntry(module.Config(default=default, value_type=int))
 
 
 def any_entry(config: ModuleType) -> Any:
     """One of the config's entries, which are all of one type; None if there is none."""
     options = vars(config).get("_config")
     return next(iter(options.values()), None) if isinstance(options, dict) else None
+
+
+def _is_unset(value: Any) -> bool:
+    """torch's mark for "nothing assigned" is a bare object."""
+    return type(value) is object
 
 
 def is_alias(entry: Any) -> bool:
