@@ -46,8 +46,11 @@ def say(sentence: str) -> None:
     log.warning("%s: %s", _SENDER, sentence)
 
 
-def warn(sentence: str) -> None:
-    """Issue a `RuntimeWarning` that never raises, for code that `import torch` runs."""
+def warn_once(sentence: str) -> None:
+    """Issue a `RuntimeWarning` once, which never raises: for code that `import torch` runs."""
+    if sentence in _said:
+        return
+    _said.add(sentence)
     try:
         warnings.warn(f"{_SENDER}: {sentence}", RuntimeWarning, stacklevel=3)
     except Warning:  # python -W error

@@ -93,8 +93,19 @@ class Scope:
         )
 
     def __enter__(self) -> Scope:
-        self._enter()
-        return self
+        self._used = True
+        entry = Entry(self._values, self._counts)
+        off = switched_off()
+        if self._isolate and not off:
+            _reset_dynamo()
+        try:
+            self._open.append(entry)
+            if not off:
+                installation.hold("scope", entry).open(entry)
+            return self
+        except BaseException:
+            self._leave(entry)
+            raise
 
     def __exit__(
         self,
@@ -102,7 +113,7 @@ class Scope:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._exit(self._entry_to_leave(), failed=exc_type is not None)
+        self._exit(failed=exc_type is not None)
 
     def __call__(self, function: F) -> F:
         """Open the scope for each call of `function`, a plain or a coroutine function.
@@ -114,50 +125,26 @@ class Scope:
         if isinstance(function, (staticmethod, classmethod)):
             return cast(F, type(function)(self(function.__func__)))
         _check_decorated(function)
-        code = getattr(inspect.unwrap(function), "__code__", None)
+        calls = _Calls(self, getattr(inspect.unwrap(function), "__code__", None))
 
         if inspect.iscoroutinefunction(function):
 
             @functools.wraps(function)
             async def in_scope_async(*args: Any, **kwargs: Any) -> Any:
-                entry, failed = self._enter(), True
-                try:
-                    result = await function(*args, **kwargs)
-                    failed = False
-                    return result
-                finally:
-                    self._exit(entry, failed=failed, decorates=code)
+                with calls:
+                    return await function(*args, **kwargs)
 
             return cast(F, in_scope_async)
 
         @functools.wraps(function)
         def in_scope(*args: Any, **kwargs: Any) -> Any:
-            entry, failed = self._enter(), True
-            try:
-                result = function(*args, **kwargs)
-                failed = False
-                return result
-            finally:
-                self._exit(entry, failed=failed, decorates=code)
+            with calls:
+                return function(*args, **kwargs)
 
         return cast(F, in_scope)
 
-    def _enter(self) -> Entry:
-        self._used = True
-        entry = Entry(self._values, self._counts)
-        off = switched_off()
-        if self._isolate and not off:
-            _reset_dynamo()
-        try:
-            self._open.append(entry)
-            if not off:
-                installation.hold("scope", entry).open(entry)
-            return entry
-        except BaseException:
-            self._leave(entry)
-            raise
-
-    def _exit(self, entry: Entry, *, failed: bool, decorates: CodeType | None = None) -> None:
+    def _exit(self, *, failed: bool, decorates: CodeType | None = None) -> None:
+        entry = self._entry_to_leave()
         scopes = entry.opened_in
         here = self._leave(entry)
         if scopes is None:
@@ -240,6 +227,19 @@ class Scope:
         except Exception:  # at the end of the process some of what is used may be gone
             if not sys.is_finalizing():
                 raise
+
+
+class _Calls:
+    """The scope around the calls of a function that it decorates, whose code is `decorates`."""
+
+    def __init__(self, scope: Scope, decorates: CodeType | None) -> None:
+        self._scope, self._decorates = scope, decorates
+
+    def __enter__(self) -> None:
+        self._scope.__enter__()
+
+    def __exit__(self, exc_type: type[BaseException] | None, *exception: object) -> None:
+        self._scope._exit(failed=exc_type is not None, decorates=self._decorates)
 
 
 _BETWEEN = {__name__, f"{__package__}.api", "contextlib", "copy", "pickle"}

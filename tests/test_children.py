@@ -15,7 +15,6 @@ import torch
 import torch._inductor.compile_fx
 import torch._inductor.config as config
 from conftest import RELEASE
-from inductor_override._store_reads import WholeReads
 from torch._inductor.graph import GraphLowering
 
 import inductor_override as io
@@ -196,7 +195,7 @@ def test_a_fork_in_the_middle_of_a_scope(no_trace):
     held, go_on = threading.Event(), threading.Event()
 
     def hold_the_lock():
-        with installation.lock, WholeReads._lock:
+        with installation.lock:
             held.set()
             go_on.wait(60)
 

@@ -101,7 +101,7 @@ def test_saved_with_us_loaded_without(kind, compiled, whole_config, monkeypatch,
     stock_compile_works(compiled)
     an_override_is_in_force_and_leaves_no_trace(compiled)
     io.enable(min_sms=5)
-    assert not installation.upstream_has_option
+    assert installation.upstream_default is None
     assert getattr(config, OPTION) == 5
     io.disable()
     assert OPTION not in config._config

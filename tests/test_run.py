@@ -15,7 +15,9 @@ from inductor_override.request.names import ENV_OPTION
 
 RUN = [sys.executable, "-m", "inductor_override", "run"]
 OPTION = "max_autotune_gemm_min_sms"
-STARTUP = Path(__file__).parent.parent / "inductor_override" / "startup" / "sitecustomize.py"
+STARTUP = (
+    Path(__file__).parent.parent / "inductor_override" / "install" / "startup" / "sitecustomize.py"
+)
 
 REPORT = """
 import json, os, sys

@@ -24,6 +24,8 @@ class Entries(ConfigStore):
 
     def __init__(self, config: ModuleType) -> None:
         super().__init__(config)
+        self._with: dict[str, Any] | None = None
+        """The config's options while the package's own is among them."""
         self._stand_ins = StandIns(
             config,
             {
@@ -70,8 +72,9 @@ class Entries(ConfigStore):
         return self._entry(key).default
 
     def set_default(self, value: Any, key: str = OPTION) -> None:
-        self._entry(key).default = Default(value) if key == OPTION else value
-        if key != OPTION:
+        own = key == OPTION and self._with is not None
+        self._entry(key).default = Default(value) if own else value
+        if not own:
             self._forget_everywhere()
 
     def prior(self, key: str) -> Any:

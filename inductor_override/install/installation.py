@@ -33,8 +33,7 @@ _OF_THE_USER: tuple[Holder, ...] = ("enable", "options", "environment")
 class Installation:
     """It stays as long as something holds it, and goes when the last holder lets go.
 
-    It comes in two stages: the option, when Inductor's config is there; the hooks, when
-    `compile_fx` is, which imports all the rest of Inductor.
+    The option comes when Inductor's config is imported, each hook when its module is.
     """
 
     def __init__(self) -> None:
@@ -156,20 +155,19 @@ class Installation:
 
     def _install(self, modules: dict[str, ModuleType]) -> None:
         self._finish_uninstalling()
-        if self._hooks:
+        if self.selection is not None and len(self._hooks) == len(self.selection.patch.TARGETS):
             return
         owners = {name: modules[name] for name in _OWNERS if name in modules}
         try:
             selection = self._select(modules[CONFIG], owners)
             if self.store is None:
-                self._install_option(selection, modules[CONFIG])
-            if len(owners) == len(_OWNERS):
-                self._install_hooks(selection, owners)
+                self._install_option(selection.patch.STORE(modules[CONFIG]))
+            self._install_hooks(selection, owners)
         except BaseException as error:
             self.unsupported = str(error) if isinstance(error, UnsupportedTorchError) else None
             self._uninstall()
             raise
-        self.unsupported = None
+        self.selection, self.unsupported = selection, None
         if selection.note:
             say_once(selection.note)
 
@@ -182,9 +180,8 @@ class Installation:
         self._last = (_compared(selection, version, config, owners), selection)
         return selection
 
-    def _install_option(self, selection: Selection, config: ModuleType) -> None:
-        store = selection.patch.STORE(config)
-        self.selection, self.store = selection, store
+    def _install_option(self, store: ConfigStore) -> None:
+        self.store = store
         self.scopes = OpenScopes(store, self.lock)
         if store.has(OPTION):
             self.upstream_default = store.default()
@@ -199,31 +196,37 @@ class Installation:
             store.add(self.min_sms)
 
     def _install_hooks(self, selection: Selection, owners: dict[str, ModuleType]) -> None:
+        """Hook each row whose owner is imported. The environment has them imported one by one."""
         assert self.store is not None
         assert self.scopes is not None
-        self.selection = selection
-        foreign = Foreign(self.lock)
-        gate = self._gate = Gate(selection.patch, self.store, self.scopes, foreign)
-        gate.set_by = self.set_by
-        compile_hooks = CompileHooks(gate, self._child, self.reopen)
-        self._undo += [self._child.detach, foreign.stop, gate.close]
+        if self._gate is None:
+            foreign = Foreign(self.lock)
+            self._gate = Gate(selection.patch, self.store, self.scopes, foreign)
+            self._gate.set_by = self.set_by
+            self._undo += [self._child.detach, foreign.stop, self._gate.close]
+        gate, compiler = self._gate, CompileHooks(self._gate, self._child, self.reopen)
         wrappers: dict[str, Wrapper] = {
             "gate": gate.on_gate,
             "consumer": gate.on_consumer,
-            "compile": compile_hooks.on_compile,
-            "graph": compile_hooks.on_graph,
+            "compile": compiler.on_compile,
+            "graph": compiler.on_graph,
         }
         for row in selection.patch.TARGETS:
             decides = row.role in ("gate", "consumer")
+            if row.role in self._hooks or row.owner not in owners:
+                continue
             if decides and self.upstream_default is not None:
                 continue
+            if row.role == "consumer" and len(owners) < len(_OWNERS):
+                continue  # the kernels of torch 2.0 import it by name: they must find torch's own
             enabled = outside_compile if row.role == "graph" else None
-            hook = Hook(owners[row.owner], selection.names[row.role], wrappers[row.role], enabled)
+            name = selection.names[row.role]
+            hook = Hook(owners[row.owner], name, wrappers[row.role], enabled)
             self._hooks[row.role] = hook
             self._undo.append(hook.detach)
             found = hook.attach()
             if decides:
-                foreign.watch(row.role, hook, found)
+                gate.foreign.watch(row.role, hook, found)
         self._child.attach_if_loaded()
 
     def _finish_uninstalling(self) -> None:

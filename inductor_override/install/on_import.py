@@ -24,7 +24,7 @@ from inductor_override.request.names import (
     UTILS,
 )
 
-_AWAITED = (CONFIG, COMPILE_FX)
+_AWAITED = (CONFIG, UTILS, COMPILE_FX)
 
 
 class Waiting:
@@ -39,9 +39,8 @@ class Waiting:
     def __init__(self) -> None:
         self.waiting = self.arranged = False
         self.problem: str | None = None
-        self.warned: set[str] = set()
         self.undo_settings: list[Callable[[], object]] = []
-        self.busy = self.begun = False
+        self.busy, self.done = False, 0
 
     def stop(self) -> None:
         """For `disable`: take the settings of `run --set` back, and wait no longer."""
@@ -54,7 +53,7 @@ state = Waiting()
 
 
 def wait() -> None:
-    """Have `begin` called when torch imports Inductor, or now if it has. Never raises."""
+    """Do what the environment asks for as soon as torch imports Inductor. Never raises."""
     if state.arranged:  # `run` comes before torch's own call
         return
     if any(os.environ.get(name) for name in (ENV_OPTION, ENV_SETTINGS, ENV_DISABLE)):
@@ -120,14 +119,12 @@ class _Loader:
 
 def _catch_up(imported_now: ModuleType | None = None) -> None:
     """Do what can be done with the modules that are imported so far. Never raises."""
-    if not state.waiting or state.busy or not _ready(CONFIG, imported_now):
-        return
-    all_of_inductor = _ready(COMPILE_FX, imported_now)
-    if state.begun and not all_of_inductor:
+    names = tuple(name for name in _AWAITED if _ready(name, imported_now))
+    if not state.waiting or state.busy or CONFIG not in names or len(names) == state.done:
         return
     state.busy = True  # what is imported here comes by the finder again
     try:
-        _begin(all_of_inductor)
+        _install(names)
     except Exception as error:
         state.waiting = False
         state.problem = f"the environment's value is not in force: {error}"
@@ -136,9 +133,9 @@ def _catch_up(imported_now: ModuleType | None = None) -> None:
         state.busy = False
 
 
-def _begin(all_of_inductor: bool) -> None:
-    """The option first, when Inductor's config is there; the hooks when the rest is."""
-    if ENV_OPTION not in os.environ:
+def _install(names: tuple[str, ...]) -> None:
+    """The option first, when Inductor's config is there; each hook when its module is."""
+    if not os.environ.get(ENV_OPTION):
         state.waiting = False
         return
     from inductor_override.request.environment import read_environment
@@ -150,16 +147,14 @@ def _begin(all_of_inductor: bool) -> None:
         return
     from inductor_override.install.installation import installation
 
-    names = (CONFIG, UTILS, COMPILE_FX) if all_of_inductor else (CONFIG,)
-    first, state.begun = not state.begun, True
+    first, state.done = not state.done, len(names)
     if first:
         installation.set_process_wide(found.min_sms, ENV_OPTION)
-    installation.hold_for_environment(
-        {name: sys.modules[name] for name in names}, lambda: state.waiting
-    )
+    modules = {name: sys.modules[name] for name in names}
+    installation.hold_for_environment(modules, lambda: state.waiting)
     if first and found.settings:
         _apply(found.settings)
-    state.waiting = not all_of_inductor
+    state.waiting = len(names) < len(_AWAITED)
 
 
 def _apply(settings: dict[str, Any]) -> None:
@@ -198,9 +193,7 @@ def _ready(name: str, imported_now: ModuleType | None) -> bool:
 
 
 def _warn_of(problems: Sequence[str]) -> None:
-    from inductor_override.messages import warn
+    from inductor_override.messages import warn_once
 
     for problem in problems:
-        if problem not in state.warned:
-            state.warned.add(problem)
-            warn(problem)
+        warn_once(problem)
