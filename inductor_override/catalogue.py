@@ -13,10 +13,6 @@ import re
 from dataclasses import dataclass
 from importlib import resources
 
-# torch 2.4 lowered its threshold from 80 SMs (V100) to 68 (RTX 3080):
-# https://github.com/pytorch/pytorch/blob/v2.4.0/torch/_inductor/utils.py
-STOCK_MIN_SMS = 68
-
 _BRANDS = frozenset({"nvidia", "geforce", "tesla", "gpu", "generation", "edition"})
 _LISTED = 8  # names in a message, at most
 _FAMILIES = frozenset({"rtx", "gtx", "jetson"})

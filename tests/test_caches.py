@@ -156,3 +156,24 @@ def test_status_names_a_cache_that_does_not_know_options():
     assert io.status().problem is None
     with dynamo_config.patch(caching_precompile=True):
         assert "TORCHINDUCTOR_CACHE_DIR" in io.status().problem
+
+
+@pytest.mark.skipif(RELEASE < (2, 12), reason="until torch 2.11 options are for the whole process")
+def test_a_thread_without_a_scope_is_served_torchs_own_artifacts(step, aot_cache, in_thread):
+    """While another thread has one open, and after a plain `enable`."""
+
+    def there():
+        with config.patch({"fx_graph_cache": True, "fx_graph_remote_cache": False}):
+            return step()
+
+    assert "miss" in in_thread(there).values()
+    with io.override(min_sms=0):
+        assert "miss" not in in_thread(there).values()
+    io.enable()
+    assert "miss" not in in_thread(there).values()
+
+
+def test_a_plain_enable_leaves_torchs_own_artifacts_in_use(step):
+    assert step()["fx"] == "miss"
+    io.enable()
+    assert step()["fx"] == "hit"

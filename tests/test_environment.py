@@ -306,3 +306,69 @@ def test_status_is_readable_before_torch_is_imported():
     assert f"{RELEASE[0]}.{RELEASE[1]}" in text
     assert facts["installed"] is False
     assert facts["patch_module"].startswith("torch_2_")
+
+
+@by_entry_point
+def test_it_may_be_set_in_the_script_after_torch_is_imported():
+    """As torch's own variables: they count when Inductor is imported."""
+    setting = f"import os, torch; os.environ[{VARIABLE!r}] = '28'\n"
+    seen, said = run(setting + SEEN + PRINT)
+    assert seen["value"] == 28
+    assert seen["live"]
+    assert "inductor-override" not in said
+
+
+@by_entry_point
+def test_set_after_inductor_is_imported_it_is_too_late_and_status_says_so():
+    setting = f"import os, torch._inductor.config; os.environ[{VARIABLE!r}] = '28'\n"
+    seen, _ = run(setting + SEEN + PRINT)
+    assert seen["value"] is None
+    assert "after torch had imported Inductor" in seen["problem"]
+
+
+@by_entry_point
+def test_enable_without_a_number_when_the_variable_is_gone_since():
+    code = f"""
+import json, os, torch._inductor.compile_fx, inductor_override as io
+read = lambda: torch._inductor.config.max_autotune_gemm_min_sms
+out = [read()]
+io.enable(min_sms=9); out.append(read())
+io.enable(); out.append(read())
+io.enable(min_sms=9)
+del os.environ[{VARIABLE!r}]
+io.enable(); out.append(read())
+print(json.dumps(out))
+"""
+    assert run(code, **{VARIABLE: "5"})[0] == [5, 9, 5, -1]
+
+
+@by_entry_point
+def test_a_finder_in_front_does_not_shut_it_out():
+    """Someone else's, put there after `import torch`, that finds Inductor first."""
+    code = """
+import sys, torch
+from importlib.machinery import PathFinder
+class InFront:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        return PathFinder.find_spec(name, path, target) if "_inductor" in name else None
+sys.meta_path.insert(0, InFront)
+"""
+    seen, _ = run(code + SEEN + PRINT, **{VARIABLE: "28"})
+    assert (seen["value"], seen["live"]) == (28, True)
+
+
+@by_entry_point
+def test_a_replacement_of_what_asks_the_gate_is_one_warning():
+    code = """
+import json, torch._inductor.utils as utils
+def decides(*args): return True
+for name in ("_use_template_for_gpu", "_use_template_for_cuda"):
+    if hasattr(utils, name): setattr(utils, name, decides)
+import torch._inductor.compile_fx, inductor_override as io
+print(json.dumps([io.status().installed, io.status().problem]))
+"""
+    (installed, problem), said = run(code, **{VARIABLE: "0"})
+    assert installed is False
+    assert "another package decides" in problem
+    assert said.count("another package decides") == 1

@@ -284,3 +284,33 @@ def test_what_asks_the_gate_was_replaced_before(monkeypatch):
     monkeypatch.setattr(utils, consumer(), theirs_instead)
     with pytest.raises(io.UnsupportedTorchError, match=r"replaced by someones_package\.kernels"):
         io.enable(min_sms=0)
+
+
+def test_a_replacement_that_comes_to_ask_the_gate_is_worked_with(monkeypatch, set_sms, no_trace):
+    """As device plugins do: they pass on what is not for their device."""
+    name, torchs_own = consumer(), vars(utils)[consumer()]
+
+    def plugin(layout, *args):
+        if layout.device.type == "someones":
+            return True
+        return torchs_own(layout, *args)
+
+    plugin.__module__ = "someones_package.plugin"
+    monkeypatch.setattr(utils, name, plugin)
+    with io.override(min_sms=28):
+        assert ask_as_lowering_does() is True
+    assert ask_as_lowering_does() is False
+    assert vars(utils)[name] is plugin
+
+
+def test_a_replacement_that_decides_by_itself_is_named_with_a_remedy(monkeypatch):
+    name_there = consumer()
+    monkeypatch.setattr(utils, name_there, theirs_instead)
+    with pytest.raises(io.UnsupportedTorchError) as raised:
+        io.enable(min_sms=0)
+    assert "another package decides" in str(raised.value)
+    assert "someones_package.kernels.theirs_instead" in str(raised.value)
+    assert "Take that replacement out" in str(raised.value)
+    assert "newer inductor-override" not in str(raised.value)
+    assert vars(utils)[name_there] is theirs_instead
+    assert not io.status().installed

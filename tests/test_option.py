@@ -153,3 +153,13 @@ def test_enable_says_that_an_assignment_rules_over_it(caplog):
     io.enable(min_sms=9)
     assert getattr(config, OPTION) == 3
     assert "was assigned 3 here" in caplog.text
+
+
+def test_options_refuse_what_torch_compile_would_refuse():
+    """An alias of an option in another config module, for one."""
+    alias = [k for k, e in config._config.items() if getattr(e, "alias", None) is not None]
+    if not alias:
+        pytest.skip("no option of this torch is an alias")
+    name = "force_disable_caches" if "force_disable_caches" in alias else alias[0]
+    with pytest.raises(ValueError, match=f"torch.compile refuses these options.*{name}"):
+        io.options("max-autotune-no-cudagraphs", **{name: getattr(config, name)})

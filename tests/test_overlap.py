@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 import threading
+import types
 from collections import Counter
 
 import pytest
 import torch
 import torch._inductor.config as config
+import torch._inductor.utils as utils
 from conftest import RELEASE
 
 import inductor_override as io
@@ -193,3 +196,75 @@ def test_leaving_a_scope_in_a_copied_context_is_said(lowered):
         contextvars.copy_context().run(scope.__exit__, None, None, None)
     compile_one()
     assert (lowered, getattr(config, EXTRA)) == ([5], before)
+
+
+@pytest.mark.parametrize("decorated", [False, True])
+def test_two_contexts_of_one_thread_share_a_scope(decorated, no_trace, recwarn):
+    """As trio's tasks under one decorated coroutine, callbacks with `context=`, greenlets."""
+    before = getattr(config, EXTRA)
+    scope = io.override(min_sms=7, **{EXTRA: not before})
+
+    async def step():
+        await go_on()
+        return getattr(config, OPTION), getattr(config, EXTRA)
+
+    @types.coroutine
+    def go_on():
+        yield
+
+    async def in_scope():
+        with scope:
+            return await step()
+
+    first, second = contextvars.copy_context(), contextvars.copy_context()
+    run = scope(step) if decorated else in_scope
+    one, two = run(), run()
+    first.run(one.send, None)
+    second.run(two.send, None)
+    with pytest.raises(StopIteration) as done:
+        first.run(one.send, None)
+    assert done.value.value == (7, not before)
+    assert second.run(io.status).min_sms == 7
+    with pytest.raises(StopIteration) as done:
+        second.run(two.send, None)
+    assert done.value.value == (7, not before)
+    assert [first.run(getattr, config, EXTRA), second.run(getattr, config, EXTRA)] == [before] * 2
+    assert [w for w in recwarn if w.category is RuntimeWarning] == []
+    assert no_trace.differences() == []
+
+
+def test_status_in_a_copied_context_changes_nothing(no_trace):
+    before = getattr(config, EXTRA)
+    io.enable(min_sms=5)
+    with io.override(min_sms=7, **{EXTRA: not before}):
+        copied = contextvars.copy_context()
+    held = copied.run(getattr, config, EXTRA)
+    assert copied.run(io.status).min_sms == 5
+    assert copied.run(getattr, config, EXTRA) == held
+
+
+def test_a_log_handler_may_wait_for_another_thread(ask):
+    """It is a stranger's code: nothing is logged while a lock of the package is held."""
+    stuck = []
+
+    class Waits(logging.Handler):
+        def emit(self, record):
+            thread = threading.Thread(target=io.enable, args=(3,), daemon=True)
+            thread.start()
+            thread.join(20)
+            stuck.append(thread.is_alive())
+
+    logger, handler, stock = logging.getLogger("inductor_override"), Waits(), utils.is_big_gpu
+
+    def someones(*args):
+        return True
+
+    logger.addHandler(handler)
+    try:
+        utils.is_big_gpu = someones
+        with io.override(min_sms=29):
+            assert ask() is False
+    finally:
+        logger.removeHandler(handler)
+        utils.is_big_gpu = stock
+    assert set(stuck) == {False}

@@ -7,7 +7,10 @@ import os
 import subprocess
 import sys
 
+import pytest
 from test_run import RUN, run
+
+from inductor_override.cli import reach
 
 
 def test_what_it_set_is_taken_back_by_disable(tmp_path):
@@ -75,4 +78,32 @@ def test_a_python_that_reads_no_pythonpath_is_told():
     for flag, told in (("-I", True), ("-sE", True), ("-s", False)):
         done = run("--", sys.executable, flag, "-c", "print('ran')", "-I")
         assert (done.returncode, done.stdout) == (0, "ran\n")
-        assert (f"{flag} reads no PYTHONPATH" in done.stderr) is told
+        assert ("does not load what `run` puts on PYTHONPATH" in done.stderr) is told
+
+
+@pytest.mark.parametrize(
+    ("words", "flag"),
+    [
+        ("-mIPython", None),
+        ("-Wignore::ImportWarning p.py", None),
+        ("-W ignore -I p.py", "-I"),
+        ("-Xfrozen_modules=off -S p.py", "-S"),
+        ("-X dev -c pass -I", None),
+        ("-uBE p.py", "-E"),
+        ("--check-hash-based-pycs always -I p.py", "-I"),
+        ("- -I", None),
+        ("p.py -I", None),
+        ("-u -m pytest -S", None),
+        ("-W", None),
+        ("", None),
+    ],
+)
+def test_flags_are_read_as_python_reads_them(words, flag):
+    assert reach.python_flag(words.split()) == flag
+
+
+def test_a_launcher_with_a_sitecustomize_of_its_own_is_told():
+    command = ["/usr/bin/opentelemetry-instrument", "python", "p.py"]
+    said = reach.notice(command, {"TORCH_DEVICE_BACKEND_AUTOLOAD": "0"})
+    assert "opentelemetry-instrument inductor-override run" in said
+    assert reach.notice(["torchrun", "p.py"], {"TORCH_DEVICE_BACKEND_AUTOLOAD": "0"}) is None

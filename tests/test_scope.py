@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 import torch._inductor.config as config
+import torch._inductor.utils as utils
 from conftest import RELEASE
 
 import inductor_override as io
@@ -277,3 +278,55 @@ def test_enable_after_one_models_options_were_in_force(compiled):
     compiled(options=io.options(min_sms=3))
     io.enable(min_sms=7)
     assert config.max_autotune_gemm_min_sms == 7
+
+
+def test_a_decorated_function_counts_for_its_scope(compiled):
+    scope = io.override(min_sms=0)
+    step = scope(lambda: compiled())
+    step()
+    assert scope.graphs_compiled == 1
+    step()
+    assert scope.graphs_compiled == 2
+
+
+def test_a_list_of_backends_without_triton_is_said(compiled, ask, caplog):
+    """The gate is open then, and nothing comes of it."""
+    if RELEASE < (2, 1):
+        pytest.skip("torch 2.0 has no list of backends")
+    with io.override(min_sms=0, max_autotune_gemm_backends="ATEN", max_autotune=True) as scope:
+        compiled()
+        ask()
+    assert scope.passed == 1
+    assert "max_autotune_gemm_backends names no TRITON" in caplog.text
+
+
+def test_a_process_wide_threshold_is_said_where_it_decides(ask, caplog):
+    io.enable(min_sms=28)
+    for _ in range(2):
+        assert ask() is True
+    assert caplog.text.count("set for the whole process by enable()") == 1
+    assert "inductor-override: GPU" in caplog.text
+
+
+def test_the_threshold_that_would_help_is_said(device, set_sms, caplog):
+    with io.override(min_sms=29):
+        if RELEASE < (2, 6):
+            assert utils.is_big_gpu(index=0) is False
+        else:
+            assert utils.is_big_gpu(index_or_device=torch.device("cuda", 1)) is False
+            assert "GPU cuda:1 has 28 SMs" in caplog.text
+    assert "28 or less lets this GPU through" in caplog.text
+
+
+def test_another_option_for_enable_is_refused_with_what_to_write():
+    with pytest.raises(TypeError, match=r"torch._inductor.config.max_autotune = True"):
+        io.enable(max_autotune=True)
+
+
+def test_representations_are_short():
+    scope = io.override(min_sms=0, epilogue_fusion=False)
+    with scope:
+        assert repr(io.status()) == "<inductor_override status: on: every GPU passes>"
+        assert "<table>" in io.status()._repr_html_()
+    assert repr(scope) == "override(min_sms=0, epilogue_fusion=False)"
+    assert "0 graphs compiled" in scope._repr_html_()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib import metadata
 
 import click
 from rich import box
@@ -10,6 +11,7 @@ from rich.table import Table
 
 from inductor_override import catalogue
 from inductor_override.cli import console
+from inductor_override.patches import select
 
 
 @click.command()
@@ -17,31 +19,47 @@ from inductor_override.cli import console
 def gpus(as_json: bool) -> None:
     """List the GPUs that are known by name, and which pass torch's own gate.
 
-    torch 2.4 and later let GPUs with at least 68 SMs through, torch 2.0 to 2.3 those with at least
-    80. A name may be given short: "3060", "rtx4070ti" and "T4" are enough.
+    The gate is that of the torch that is installed here, else of the newest known one: torch 2.4
+    and later let GPUs with at least 68 SMs through, torch 2.0 to 2.3 those with at least 80. A name
+    may be given short: "3060", "rtx4070ti" and "T4" are enough. Passing the gate is not gaining
+    from it: `inductor-override explain` says what there is to choose from.
     """
+    torch, threshold = _gate()
     if as_json:
-        click.echo(json.dumps([_facts(gpu) for gpu in catalogue.all_gpus()], indent=2))
+        click.echo(json.dumps([_facts(gpu, threshold) for gpu in catalogue.all_gpus()], indent=2))
         return
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("GPU", no_wrap=True)
     table.add_column("SMs", justify="right")
     table.add_column("capability", justify="right")
-    table.add_column(f"passes torch's gate (torch >= 2.4, {catalogue.STOCK_MIN_SMS} SMs)")
+    table.add_column(f"passes the gate of torch {torch} ({threshold} SMs)")
     for gpu in catalogue.all_gpus():
-        passes = gpu.sms >= catalogue.STOCK_MIN_SMS
+        passes = gpu.sms >= threshold
         table.add_row(
             gpu.name, str(gpu.sms), gpu.capability, "yes" if passes else "[yellow]no[/yellow]"
         )
     console.stdout().print(table)
 
 
-def _facts(gpu: catalogue.Gpu) -> dict[str, object]:
+def _facts(gpu: catalogue.Gpu, threshold: int) -> dict[str, object]:
     return {
         "name": gpu.name,
         "sms": gpu.sms,
         "compute_capability": gpu.capability,
         "shared_memory_optin": gpu.shared_memory_optin,
         "source": gpu.source,
-        "passes_stock_gate": gpu.sms >= catalogue.STOCK_MIN_SMS,
+        "passes_stock_gate": gpu.sms >= threshold,
     }
+
+
+def _gate() -> tuple[str, int]:
+    """The torch of which the gate is told, and its threshold for CUDA devices."""
+    try:
+        version = metadata.version("torch")
+    except metadata.PackageNotFoundError:
+        version = ""
+    patch = select.serving(version)
+    if patch is None:
+        newest = select.newest()
+        return ".".join(map(str, newest.LAST)), newest.STOCK_MIN_SMS["cuda"]
+    return version, patch.STOCK_MIN_SMS["cuda"]

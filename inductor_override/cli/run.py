@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 import inductor_override
-from inductor_override.cli import parameters
+from inductor_override.cli import parameters, reach
 from inductor_override.cli.errors import CannotError, EndError, UnsupportedError
 from inductor_override.request.environment import switched_off
 from inductor_override.request.names import ENV_DISABLE, ENV_OPTION, ENV_SETTINGS, OPTION
@@ -77,12 +77,8 @@ def run(min_sms: int, settings: tuple[str, ...], command: tuple[str, ...]) -> No
         environment[ENV_SETTINGS] = json.dumps(chosen)
     if switched_off():
         click.echo(f"inductor-override: not in force: {ENV_DISABLE}=1", err=True)
-    if flag := _shuts_pythonpath(command):
-        click.echo(
-            f"inductor-override: {command[0]} {flag} reads no PYTHONPATH: in force in it only "
-            "where torch reads the variable itself (2.5 on, TORCH_DEVICE_BACKEND_AUTOLOAD not 0)",
-            err=True,
-        )
+    if notice := reach.notice(command, environment):
+        click.echo(f"inductor-override: {notice}", err=True)
     _restore_signals()
     try:
         _execute(program, command, environment)
@@ -100,18 +96,6 @@ def _execute(program: str, command: tuple[str, ...], environment: dict[str, str]
             raise
         # A script without a first line `#!...`: for /bin/sh, as execvp(3) says.
         os.execve("/bin/sh", ["sh", program, *command[1:]], environment)
-
-
-def _shuts_pythonpath(command: tuple[str, ...]) -> str | None:
-    """The option of Python's, before its program, by which it ignores what `run` relies on."""
-    if not os.path.basename(command[0]).startswith("python"):
-        return None
-    for word in command[1:]:
-        if not word.startswith("-") or word in ("-", "-c", "-m"):
-            return None
-        if not word.startswith("--") and any(letter in word for letter in "IE"):
-            return word
-    return None
 
 
 def _restore_signals() -> None:

@@ -19,7 +19,8 @@ def status(as_json: bool) -> None:
     what other processes do is not seen. Exits with 3 when this torch is not supported.
     """
     try:
-        import torch._inductor.config  # noqa: F401
+        import torch
+        import torch._inductor.config
     except ImportError as error:
         raise CannotError(f"torch cannot be imported: {error}") from None
     unsupported = None
@@ -27,6 +28,8 @@ def status(as_json: bool) -> None:
         inductor_override.enable()
     except inductor_override.UnsupportedTorchError as error:
         unsupported = str(error)
+    if torch.cuda.is_available():
+        torch.cuda.init()  # so that the status names the GPU
     now = inductor_override.status()
     if as_json:
         click.echo(json.dumps({**now.as_dict(), "unsupported": unsupported}, indent=2))

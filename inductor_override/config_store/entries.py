@@ -24,8 +24,9 @@ class Entries(ConfigStore):
 
     def __init__(self, config: ModuleType) -> None:
         super().__init__(config)
-        self._with: dict[str, Any] | None = None
-        """The config's options while the package's own is among them."""
+        self._without: dict[str, Any] = {}
+        self._with: dict[str, Any] = {}
+        """The config's options before and after the package has added its own."""
         self._stand_ins = StandIns(
             config,
             {
@@ -51,10 +52,10 @@ class Entries(ConfigStore):
 
         held = vars(self.config)
         self._stand_ins.put_on()
-        self._before = held["_config"]
+        self._without = held["_config"]
         # A new dict instead of a new key: another thread may be walking through the old dict.
         self._with = {
-            **self._before,
+            **self._without,
             OPTION: self._new_entry(_config_module, Default(default)),
         }
         held["_config"] = self._with
@@ -63,16 +64,17 @@ class Entries(ConfigStore):
         held = vars(self.config)
         options = held["_config"]
         if OPTION in options:
-            same = options is self._with and len(options) == len(self._before) + 1
+            same = options is self._with and len(options) == len(self._without) + 1
             without = {key: entry for key, entry in options.items() if key != OPTION}
-            held["_config"] = self._before if same else without
+            held["_config"] = self._without if same else without
         self._stand_ins.take_off()
+        self._with = {}
 
     def default(self, key: str = OPTION) -> Any:
         return self._entry(key).default
 
     def set_default(self, value: Any, key: str = OPTION) -> None:
-        own = key == OPTION and self._with is not None
+        own = key in self._with and key == OPTION
         self._entry(key).default = Default(value) if own else value
         if not own:
             self._forget_everywhere()

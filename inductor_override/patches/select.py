@@ -39,6 +39,11 @@ def modules() -> tuple[PatchModule, ...]:
     return tuple(importlib.import_module(f"{__package__}.{name}") for name in MODULES)
 
 
+def newest() -> PatchModule:
+    """The patch module with which an unknown torch is compared."""
+    return modules()[-1]
+
+
 def short_name(patch: PatchModule) -> str:
     """`torch_2_7`."""
     return patch.__name__.rpartition(".")[2]
@@ -93,11 +98,11 @@ def select(version: str, config: ModuleType, owners: dict[str, ModuleType]) -> S
     Raises:
         UnsupportedTorchError: no module fits; it lists what differs. Or another package decides.
     """
-    release, newest = release_of(version), modules()[-1]
+    release = release_of(version)
     if release is not None and release < modules()[0].FIRST:
         raise UnsupportedTorchError(version, known_range(), ["it is older than the first known"])
     by_version = serving(version)
-    expected = by_version or newest
+    expected = by_version or newest()
     differences = shape_differences(expected, config, owners)
     if not differences:
         note = None
@@ -105,7 +110,7 @@ def select(version: str, config: ModuleType, owners: dict[str, ModuleType]) -> S
             note = (
                 f"torch {version} is not known (known: {known_range()}), but the gate, the "
                 "function that asks it and the config store have the shape that "
-                f"{short_name(newest)} was written for: {short_name(newest)} is used"
+                f"{short_name(expected)} was written for: {short_name(expected)} is used"
             )
         return Selection(expected, _names(expected, owners), note)
     if by_version:

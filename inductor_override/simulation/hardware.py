@@ -42,7 +42,7 @@ def install_gpu(gpu: Gpu, *, sms: int | None = None) -> Gpu:
         try:
             cuda_runtime.install()
             triton_driver.install()
-            selection.install(found.torch_release)
+            selection.install(found.torch)
         except ModuleNotFoundError as error:
             raise toolchain.missing_module(error) from error
     cuda_runtime.describe(gpu)

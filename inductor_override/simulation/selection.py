@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from inductor_override.patches.select import newest, serving
 from inductor_override.simulation.result import OTHER, TRITON, VENDOR, Choice, Selection
 
 
@@ -35,13 +36,18 @@ def record_into(recorder: Recorder) -> None:
     current = recorder
 
 
-def install(torch_release: tuple[int, ...]) -> None:
-    """Put both stand-ins into Inductor, for good."""
+def install(torch: str) -> None:
+    """Put both stand-ins into Inductor, for good.
+
+    Args:
+        torch: the version of torch.
+    """
     from torch._inductor.codecache import PyCodeCache
     from torch._inductor.select_algorithm import AlgorithmSelectorCache
 
     AlgorithmSelectorCache.__call__ = _selector(
-        AlgorithmSelectorCache.__call__, returns_choice=torch_release >= (2, 12)
+        AlgorithmSelectorCache.__call__,
+        returns_choice=(serving(torch) or newest()).SELECTION_RETURNS_CHOICE,
     )
     if hasattr(PyCodeCache, "load_by_key_path"):
         load = PyCodeCache.load_by_key_path.__func__

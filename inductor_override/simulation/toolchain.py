@@ -16,18 +16,16 @@ from importlib import metadata, resources
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from inductor_override.patches.select import modules
 from inductor_override.simulation.errors import ToolchainError, UnknownTorchError
-
-OLDEST_TORCH = (2, 0)
 
 
 @dataclass(frozen=True)
 class Toolchain:
-    """The versions found, and torch's as a tuple of (major, minor)."""
+    """The versions found."""
 
     torch: str
     triton: str
-    torch_release: tuple[int, ...]
 
 
 def check() -> Toolchain:
@@ -41,11 +39,10 @@ def check() -> Toolchain:
     torch = _version_of("torch")
     if torch is None:
         raise ToolchainError("torch is not installed here: pip install torch")
-    release = Version(torch).release[:2]
-    if release < OLDEST_TORCH:
-        oldest = ".".join(map(str, OLDEST_TORCH))
+    oldest = modules()[0].FIRST
+    if Version(torch).release[:2] < oldest:
         raise UnknownTorchError(
-            f"a GPU can be simulated from torch {oldest} on; this is torch {torch}"
+            f"a GPU can be simulated from torch {oldest[0]}.{oldest[1]} on; this is torch {torch}"
         )
     wanted = wanted_triton(torch)
     name, triton = _installed_triton()
@@ -56,7 +53,7 @@ def check() -> Toolchain:
             f"torch {torch} wants {wanted.name}{wanted.specifier}, but {name} {triton} is "
             f"installed: {_install(wanted)}"
         )
-    return Toolchain(torch=torch, triton=triton, torch_release=release)
+    return Toolchain(torch=torch, triton=triton)
 
 
 def missing_module(error: ModuleNotFoundError) -> ToolchainError:

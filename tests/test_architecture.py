@@ -1,0 +1,112 @@
+"""The imports of the package are those that docs/architecture.md allows."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import inductor_override
+
+PACKAGE = Path(inductor_override.__file__).parent
+DOCUMENT = Path(__file__).parent.parent / "docs" / "architecture.md"
+
+
+def room_of(module: str) -> str:
+    """`hooks` for `inductor_override.hooks.gate`, `__init__` for the package itself."""
+    return (module.split(".") + ["__init__"])[1]
+
+
+def allowed() -> dict[str, set[str]]:
+    """By room, as the table of the document has it."""
+    rooms = {}
+    for line in DOCUMENT.read_text("utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        names = re.findall(r"`(\w+)(?:\.py|/)?`", cells[0])
+        if line.startswith("| `") and names:
+            may = set(re.findall(r"`(\w+)`", cells[1]))
+            rooms |= {name: may | {name} for name in names}
+    return rooms
+
+
+def imports() -> dict[str, set[str]]:
+    """Module to the modules of the package that it imports, also within functions."""
+    found: dict[str, set[str]] = {}
+    names = {
+        ".".join(
+            ("inductor_override", *path.relative_to(PACKAGE).with_suffix("").parts)
+        ).removesuffix(".__init__"): path
+        for path in PACKAGE.rglob("*.py")
+    }
+    for name, path in names.items():
+        found[name] = set()
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(
+                "inductor_override"
+            ):
+                for alias in node.names:
+                    submodule = f"{node.module}.{alias.name}"
+                    found[name].add(submodule if submodule in names else str(node.module))
+            elif isinstance(node, ast.Import):
+                found[name] |= {a.name for a in node.names if a.name in names}
+    return found
+
+
+def test_every_room_is_in_the_document():
+    rooms = {room_of(module) for module in imports()}
+    assert rooms <= allowed().keys()
+
+
+def test_imports_go_only_where_the_document_says():
+    table = allowed()
+    wrong = [
+        f"{module} imports {other}"
+        for module, others in imports().items()
+        for other in others
+        if room_of(other) not in table[room_of(module)]
+    ]
+    assert wrong == []
+
+
+def test_rooms_import_only_what_stands_below_them():
+    """The rows are in order, so there is no circle between rooms."""
+    table = allowed()
+    order = list(table)
+    top = {"cli", "explain", "__init__", "__main__"}  # they use the public face
+    for room, may in table.items():
+        above = {o for o in may if order.index(o) < order.index(room)} - {room}
+        assert room in top or not above, (room, above)
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    graph = {
+        module: {o for o in others if o != module} - {"inductor_override"}
+        for module, others in imports().items()
+    }
+    done: set[str] = set()
+
+    def visit(module: str, way: tuple[str, ...]) -> None:
+        assert module not in way, " -> ".join((*way, module))
+        if module not in done:
+            for other in graph[module]:
+                visit(other, (*way, module))
+            done.add(module)
+
+    for module in graph:
+        visit(module, ())
+
+
+def test_the_core_has_seven_floors_and_knows_nothing_of_the_rest():
+    core = {
+        m: {o for o in others if o != "inductor_override"}
+        for m, others in imports().items()
+        if room_of(m) not in {"cli", "explain", "simulation", "__init__", "__main__", "catalogue"}
+    }
+    assert not {o for others in core.values() for o in others} - core.keys()
+    floors = {"request": 1, "messages": 1, "errors": 1, "config_store": 2}
+    floors |= {"patches": 3, "open_scopes": 3, "hooks": 4, "install": 5}
+    floors |= {"scope": 6, "autoload": 6, "status_report": 6, "api": 7}
+    for module, others in core.items():
+        for other in others:
+            here, there = room_of(module), room_of(other)
+            assert here == there or floors[there] < floors[here], (module, other)
