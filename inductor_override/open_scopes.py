@@ -13,8 +13,8 @@ From 2.12 on the same holds within one context (a thread, an asyncio task).
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
-from contextvars import ContextVar, Token
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -62,7 +62,6 @@ class Entry:
         self.opened_in: OpenScopes | None = None
         """None while it is not open, and where everything is switched off."""
         self.closed = False
-        self.token: Token[None] | None = None
 
 
 class GraphValues(NamedTuple):
@@ -76,8 +75,6 @@ class GraphValues(NamedTuple):
 
 _Entries = tuple[Entry, ...]
 _in_context: ContextVar[_Entries] = ContextVar("inductor_override.open_scopes", default=())
-_opened: ContextVar[None] = ContextVar("inductor_override.opened")
-"""Nobody reads it: its tokens tell a context from its copies."""
 
 
 def opened_here() -> _Entries:
@@ -130,7 +127,6 @@ class OpenScopes:
                             f"{self.store.read(key)!r}, forced by its environment variable or by "
                             "another option"
                         )
-                entry.token = _opened.set(None)
                 _in_context.set((*(e for e in _in_context.get() if not e.closed), entry))
                 self._in_process = (*self._in_process, entry)
             except BaseException:
@@ -141,14 +137,12 @@ class OpenScopes:
     def close(self, entry: Entry) -> bool:
         """Take the entry's values out of force; what holds without it is put in their place.
 
-        Returns False when the entry was opened in another context: its values can be put back
-        only there, and are when a graph is compiled there.
+        Returns False when the entry was not opened here (in another thread, say): its values can
+        be put back only there, and are when a graph is compiled there.
         """
         with self.lock:
             entry.closed = True
-            here = entry in self._entries() and (
-                not self.store.per_context or _opened_in_this_context(entry)
-            )
+            here = entry in self._entries()
             self.drop_closed()
             return here
 
@@ -230,15 +224,3 @@ class OpenScopes:
 
     def _entries(self) -> _Entries:
         return _in_context.get() if self.store.per_context else self._in_process
-
-
-def _opened_in_this_context(entry: Entry) -> bool:
-    """Whether the entry was opened here, and not in the context of which this one is a copy."""
-    if entry.token is None:
-        return True
-    with suppress(RuntimeError):  # used already, by a `close` that was interrupted
-        try:
-            _opened.reset(entry.token)
-        except ValueError:  # so contextvars says it, and nothing else does
-            return False
-    return True

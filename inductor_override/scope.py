@@ -43,9 +43,8 @@ class Scope:
         self._counts = Counts()
         self._used = False
         self._warned: dict[Any, Any] = {}
-        # Of the caller. Not the frame itself: it would keep the caller's objects alive.
-        made_by, _ = _users_frame()
-        self._made_in, self._made_at = made_by.f_code, made_by.f_lasti
+        frame, _ = _users_frame()
+        self._made_at = frame.f_code.co_filename, frame.f_lineno
 
     def __reduce__(self) -> Any:
         """A copy, and one in another process, is a scope of its own that has not been entered."""
@@ -220,10 +219,8 @@ class Scope:
         warnings.warn(message, category, stacklevel=level)
 
     def _warn_where_made(self, category: type[Warning], message: str) -> None:
-        code = self._made_in
         try:
-            line = _line_of(code, self._made_at)
-            warnings.warn_explicit(message, category, code.co_filename, line, registry=_warned)
+            warnings.warn_explicit(message, category, *self._made_at, registry=_warned)
         except Exception:  # at the end of the process some of what is used may be gone
             if not sys.is_finalizing():
                 raise
@@ -252,11 +249,6 @@ def _users_frame() -> tuple[FrameType, int]:
     while frame.f_globals.get("__name__") in _BETWEEN and frame.f_back is not None:
         frame, level = frame.f_back, level + 1
     return frame, level
-
-
-def _line_of(code: CodeType, instruction: int) -> int:
-    lines = [line for start, end, line in code.co_lines() if start <= instruction < end and line]
-    return lines[0] if lines else code.co_firstlineno
 
 
 def _check_decorated(function: Any) -> None:

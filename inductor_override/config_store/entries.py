@@ -168,6 +168,8 @@ class Entries(ConfigStore):
         class OptionEntry(module._ConfigEntry):  # type: ignore[misc]
             """Assigning a `Default` to it makes it one to which nothing is assigned."""
 
+            _assigned: Any = module._UNSET_SENTINEL
+
             @property
             def user_override(self) -> Any:
                 return self._assigned

@@ -32,45 +32,30 @@ class Target:
 
 
 class PatchModule(Protocol):
-    """The names that every patch module has, all with the same meaning."""
+    """The names that every patch module has, all with the same meaning.
+
+    Attributes:
+        FIRST, LAST: the first release that it serves, and the last on which it was seen to work.
+        STOCK_MIN_SMS: device type to the SM count from which on torch's own gate is open.
+        GATE_PARAMETERS: the parameters of `is_big_gpu`; a trailing `=` marks one with a default.
+        STORE: where the config keeps its values.
+        TARGETS: what is patched.
+        AUTOTUNE_SWITCHES: the options of which one has to be on for Inductor to ask the gate.
+        SELECTION_RETURNS_CHOICE: whether Inductor's selection of a kernel returns the chosen
+            candidate beside its node. The simulated GPU stands in for that selection.
+        LACKS: what users of later releases have and users of these do not.
+    """
 
     __name__: str
-
-    @property
-    def FIRST(self) -> Release:
-        """The first release that it serves."""
-
-    @property
-    def LAST(self) -> Release:
-        """The last release on which it was seen to work."""
-
-    @property
-    def STOCK_MIN_SMS(self) -> dict[str, int]:
-        """Device type to the SM count from which on torch's own gate is open."""
-
-    @property
-    def GATE_PARAMETERS(self) -> tuple[str, ...]:
-        """The parameters of `is_big_gpu`; a trailing `=` marks one with a default."""
-
-    @property
-    def STORE(self) -> type[ConfigStore]:
-        """Where the config keeps its values."""
-
-    @property
-    def TARGETS(self) -> tuple[Target, ...]:
-        """What is patched."""
-
-    @property
-    def AUTOTUNE_SWITCHES(self) -> tuple[str, ...]:
-        """The options of which one has to be on for Inductor to ask the gate."""
-
-    @property
-    def SELECTION_RETURNS_CHOICE(self) -> bool:
-        """Whether Inductor's selection returns the chosen candidate beside its node."""
-
-    @property
-    def LACKS(self) -> tuple[str, ...]:
-        """What users of later releases have and these releases do not, in a few words each."""
+    FIRST: Release
+    LAST: Release
+    STOCK_MIN_SMS: dict[str, int]
+    GATE_PARAMETERS: tuple[str, ...]
+    STORE: type[ConfigStore]
+    TARGETS: tuple[Target, ...]
+    AUTOTUNE_SWITCHES: tuple[str, ...]
+    SELECTION_RETURNS_CHOICE: bool
+    LACKS: tuple[str, ...]
 
     def count_sms(self, *args: Any, **kwargs: Any) -> int | None:
         """SMs of the device that `is_big_gpu(*args, **kwargs)` asks about.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from inductor_override.config_store.base import ConfigStore
 from inductor_override.config_store.plain_dicts import PlainDicts
 from inductor_override.patches.contract import COMPILE, consumer_target, gate_target
 
@@ -11,7 +12,7 @@ FIRST = (2, 0)
 LAST = (2, 3)
 STOCK_MIN_SMS = {"cuda": 80}
 GATE_PARAMETERS: tuple[str, ...] = ("index",)
-STORE = PlainDicts
+STORE: type[ConfigStore] = PlainDicts
 TARGETS = (
     gate_target("https://github.com/pytorch/pytorch/issues/109489"),
     # 2.2 and 2.3, then 2.0 and 2.1. The kernels of 2.0 and 2.1 import theirs by name, so there it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inductor_override.config_store.base import ConfigStore
 from inductor_override.config_store.context_entries import ContextEntries
 from inductor_override.patches.torch_2_7 import (
     AUTOTUNE_SWITCHES as AUTOTUNE_SWITCHES,
@@ -21,6 +22,6 @@ from inductor_override.patches.torch_2_7 import (
 
 FIRST = (2, 12)
 LAST = (2, 12)
-STORE = ContextEntries  # https://github.com/pytorch/pytorch/pull/173568
+STORE: type[ConfigStore] = ContextEntries  # https://github.com/pytorch/pytorch/pull/173568
 SELECTION_RETURNS_CHOICE = True
 LACKS: tuple[str, ...] = ()

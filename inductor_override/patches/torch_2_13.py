@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inductor_override.config_store.base import ConfigStore
 from inductor_override.config_store.context_entries import CachedContextEntries
 from inductor_override.patches.torch_2_12 import (
     AUTOTUNE_SWITCHES as AUTOTUNE_SWITCHES,
@@ -27,4 +28,4 @@ from inductor_override.patches.torch_2_12 import (
 
 FIRST = (2, 13)
 LAST = (2, 15)
-STORE = CachedContextEntries  # https://github.com/pytorch/pytorch/pull/181159
+STORE: type[ConfigStore] = CachedContextEntries  # https://github.com/pytorch/pytorch/pull/181159

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inductor_override.config_store.base import ConfigStore
 from inductor_override.config_store.plain_dicts import PlainDicts
 from inductor_override.patches.contract import COMPILE, consumer_target, gate_target
 from inductor_override.patches.torch_2_0 import (
@@ -20,7 +21,7 @@ from inductor_override.patches.torch_2_0 import (
 FIRST = (2, 4)
 LAST = (2, 5)
 STOCK_MIN_SMS = {"cuda": 68}
-STORE = PlainDicts
+STORE: type[ConfigStore] = PlainDicts
 TARGETS = (
     gate_target("https://github.com/pytorch/pytorch/pull/123121"),
     consumer_target("_use_template_for_cuda", "https://github.com/pytorch/pytorch/issues/106991"),

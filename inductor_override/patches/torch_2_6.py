@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from inductor_override.config_store.base import ConfigStore
 from inductor_override.config_store.entries import Entries
 from inductor_override.patches.contract import COMPILE, GRAPH, consumer_target, gate_target
 from inductor_override.patches.torch_2_4 import (
@@ -19,7 +20,7 @@ from inductor_override.patches.torch_2_4 import (
 FIRST = (2, 6)
 LAST = (2, 6)
 GATE_PARAMETERS: tuple[str, ...] = ("index_or_device=",)
-STORE = Entries
+STORE: type[ConfigStore] = Entries
 TARGETS = (
     gate_target("https://github.com/pytorch/pytorch/pull/141687"),
     consumer_target("_use_template_for_cuda", "https://github.com/pytorch/pytorch/issues/106991"),

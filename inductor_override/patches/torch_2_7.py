@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from inductor_override.config_store.base import ConfigStore
 from inductor_override.config_store.entries import Entries
 from inductor_override.patches.contract import COMPILE, GRAPH, consumer_target, gate_target
 from inductor_override.patches.torch_2_6 import (
@@ -23,7 +24,7 @@ from inductor_override.patches.torch_2_6 import (
 FIRST = (2, 7)
 LAST = (2, 11)
 STOCK_MIN_SMS = {"cuda": 68, "xpu": 16}
-STORE = Entries
+STORE: type[ConfigStore] = Entries
 TARGETS = (
     gate_target("https://github.com/pytorch/pytorch/pull/143491"),
     consumer_target("_use_template_for_gpu", "https://github.com/pytorch/pytorch/pull/143266"),
