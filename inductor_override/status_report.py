@@ -29,7 +29,6 @@ class Status:
         gpu: the GPU that is here and its SMs, as far as torch has looked for one; else None.
         installed: whether the option is in Inductor's config.
         live: whether the gate that torch finds is the package's. False until torch imports it.
-        why: one sentence about `installed` and `live`.
         min_sms: the value in force here; None when not installed, -1 when torch decides.
         process_min_sms: the process-wide value, from `enable` or the environment.
         scopes_open: scopes open in the process.
@@ -48,7 +47,6 @@ class Status:
     gpu: str | None
     installed: bool
     live: bool
-    why: str
     min_sms: int | None
     process_min_sms: int
     scopes_open: int
@@ -84,7 +82,6 @@ class Status:
             ("torch", f"{self.torch or 'not installed'} (known: {self.known})"),
             ("GPU", self.gpu or "none seen by torch yet"),
             ("patch module", self.patch_module or "none"),
-            ("hook", self.why),
             (OPTION, _in_words(self.min_sms)),
             ("held by", ", ".join(self.held_by) or "nobody"),
             ("scopes open", str(self.scopes_open)),
@@ -113,14 +110,13 @@ def status() -> Status:
             or _precompile_cache_problem()
         )
         return Status(
-            verdict=_verdict(value, live, problem),
+            verdict=_verdict(value, live),
             torch=torch,
             known=select.known_range(),
             patch_module=select.short_name(patch) if patch else None,
             gpu=_gpu(),
             installed=installation.installed,
             live=live,
-            why=_why(live),
             min_sms=value,
             process_min_sms=installation.min_sms,
             scopes_open=installation.holders["scope"],
@@ -132,21 +128,28 @@ def status() -> Status:
         )
 
 
-def _verdict(value: Any, live: bool, problem: str | None) -> str:
-    if isinstance(value, int) and value > TORCH_DECIDES and (live or _waits_for_the_gate()):
-        return "on: every GPU passes" if value == 0 else f"on: GPUs with {value} SMs or more pass"
-    if switched_off() and not installation.installed:
-        return f"off: {ENV_DISABLE}=1"
-    if on_import.state.waiting and read_environment().min_sms is not None:
-        return "waiting: on as soon as torch imports Inductor"
-    if problem and not installation.installed:
-        return "off: see the problem below"
-    return "off: torch decides"
-
-
-def _waits_for_the_gate() -> bool:
-    hook = installation.gate_hook
-    return installation.upstream_default is not None or hook is None or not hook.is_outermost()
+def _verdict(value: Any, live: bool) -> str:
+    off = switched_off()
+    if not installation.installed:
+        if off:
+            return f"off: {ENV_DISABLE}=1"
+        if installation.unsupported or on_import.state.problem:
+            return "off: nothing was changed, see the problem"
+        if on_import.state.waiting and read_environment().min_sms is not None:
+            return f"waiting: {ENV_OPTION} is read when torch imports Inductor"
+        return "off: torch decides. No scope is open here, and enable() was not called"
+    later = f". {ENV_DISABLE}=1 came too late" if off else ""
+    if installation.upstream_default is not None:
+        later += f". This torch has its own {OPTION}: that is set, the gate is not touched"
+    elif installation.gate_hook is None:
+        later += ". The gate is hooked as soon as torch imports it"
+    elif not live:
+        later += ". Someone assigned to the gate: the hook goes on top before the gate is asked"
+    if value == TORCH_DECIDES:
+        by_model = "; a model compiled with options() brings its own value"
+        return f"off: torch decides{by_model if installation.holders['options'] else ''}{later}"
+    which = "every GPU passes" if value == 0 else f"GPUs with {value} SMs or more pass"
+    return f"on: {which}{later}"
 
 
 def _gpu() -> str | None:
@@ -194,29 +197,6 @@ def _precompile_cache_problem() -> str | None:
         "with it, and the other way round. Switch it off, or use another TORCHINDUCTOR_CACHE_DIR "
         "for each"
     )
-
-
-def _why(live: bool) -> str:
-    if switched_off() and not installation.installed:
-        return f"switched off: {ENV_DISABLE}=1"
-    if switched_off():
-        return f"{ENV_DISABLE}=1 came later: what was on before is still on"
-    if installation.upstream_default is not None:
-        return f"this torch has its own {OPTION}: that option is set, the gate is not touched"
-    if installation.installed and live:
-        said = "the gate reads the option at each question"
-        if installation.holders["options"]:
-            said += "; a model compiled with options() brings its own value for its compiles"
-        return said
-    if installation.gate_hook is not None:
-        return "someone assigned to the gate; the hook goes on top before the gate is asked again"
-    if installation.installed:
-        return "torch has not imported the gate yet; the hook goes on when it does"
-    if installation.unsupported:
-        return "this torch cannot be patched: nothing was changed"
-    if on_import.state.waiting and read_environment().min_sms is not None:
-        return f"{ENV_OPTION} is read when torch imports Inductor"
-    return "nobody asked for it: no scope is open, enable() is off"
 
 
 def _torch_version() -> str | None:

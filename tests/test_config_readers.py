@@ -61,7 +61,10 @@ def test_where_torch_decides_the_option_is_in_no_key():
     """Another key would have torch compile again what it has, and keep it twice."""
     stock = keys_of_the_config()
     assert OPTION not in stock
-    hashes = getattr(config, "get_hash", lambda: None)
+
+    def hashes() -> object:
+        return config.get_hash() if hasattr(config, "get_hash") else None  # from 2.2 on
+
     stock_hash = hashes()
     with io.override(min_sms=7):
         assert keys_of_the_config() == {**stock, OPTION: 7}

@@ -54,7 +54,7 @@ layers = [type(vars(m)[n]).__name__ for m, n in ((utils, "is_big_gpu"), (compile
 import inductor_override as io
 status = io.status()
 out = dict(at_import=at_import, value=value, layers=layers, live=status.live,
-           held_by=status.held_by, problem=status.problem, why=status.why, ours=ours,
+           held_by=status.held_by, problem=status.problem, verdict=status.verdict, ours=ours,
            loaders=[[type(m.__loader__).__name__, type(m.__spec__.loader).__name__]
                     for m in (config, utils, compile_fx)])
 """
@@ -247,7 +247,7 @@ def decorated():
     return hasattr(config, "max_autotune_gemm_min_sms")
 out["decorated"] = decorated()
 out["same"] = vars(utils)["is_big_gpu"] is before
-out["why"] = io.status().why
+out["verdict"] = io.status().verdict
 """
         + PRINT
     )
@@ -259,7 +259,7 @@ out["why"] = io.status().why
     assert seen["same"]
     assert seen["options"]["max_autotune"] is True
     assert "max_autotune_gemm_min_sms" not in seen["options"]
-    assert f"{DISABLE}=1" in seen["why"]
+    assert f"{DISABLE}=1" in seen["verdict"]
     assert "NoEffectWarning" not in said
 
 

@@ -92,7 +92,7 @@ def test_status_says_that_it_will_be_taken_back(set_sms):
     utils.is_big_gpu = foreign
     now = io.status()
     assert not now.live
-    assert "the hook goes on top before the gate is asked" in now.why
+    assert "the hook goes on top before the gate is asked" in now.verdict
     assert ask_as_lowering_does() is False
     assert io.status().live
 

@@ -30,7 +30,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 
 def test_status_follows_what_happens():
     assert (io.status().installed, io.status().live, io.status().min_sms) == (False, False, None)
-    assert "nobody asked for it" in io.status().why
+    assert "No scope is open here" in io.status().verdict
     io.enable(min_sms=30)
     with pytest.warns(io.NoEffectWarning), io.override(min_sms=3):
         now = io.status()
@@ -40,7 +40,7 @@ def test_status_follows_what_happens():
     io.disable()
     assert io.status().held_by == ()
     io.options("max-autotune", min_sms=0)
-    assert "brings its own value" in io.status().why
+    assert "brings its own value" in io.status().verdict
 
 
 def test_status_on_the_command_line():
@@ -65,7 +65,7 @@ def test_status_as_json_with_the_variable_set():
     assert facts["patch_module"] == io.status().patch_module
     assert (facts["installed"], facts["scopes_open"], facts["foreign"]) == (True, 0, [])
     assert facts["held_by"] == ["enable", "environment"] if RELEASE >= (2, 5) else ["enable"]
-    assert facts["why"] == "the gate reads the option at each question"
+    assert facts["verdict"] == "on: GPUs with 28 SMs or more pass"
 
 
 def test_status_exits_with_3_on_a_torch_of_another_shape():
@@ -78,7 +78,7 @@ def test_status_exits_with_3_on_a_torch_of_another_shape():
     assert "torch._inductor.utils has no is_big_gpu" in done.stderr
     assert "Traceback" not in done.stderr
     rows = dict(line.split("  ", 1) for line in done.stdout.splitlines()[1:])
-    assert rows["override"].strip() == "off: see the problem below"
+    assert rows["override"].strip() == "off: nothing was changed, see the problem"
     assert "torch._inductor.utils has no is_big_gpu" in rows["problem"]
 
 
@@ -87,7 +87,7 @@ def test_status_tells_why_a_torch_is_not_supported(monkeypatch):
         patch.delattr("torch._inductor.utils.is_big_gpu")
         with pytest.raises(io.UnsupportedTorchError):
             io.enable()
-        assert "nothing was changed" in io.status().why
+        assert "nothing was changed" in io.status().verdict
         assert "has no is_big_gpu" in io.status().problem
     io.enable()
     assert (io.status().live, io.status().problem) == (True, None)
@@ -129,8 +129,8 @@ def test_status_tells_that_the_switch_came_too_late(monkeypatch):
     with pytest.warns(io.NoEffectWarning), io.override(min_sms=7):
         monkeypatch.setenv("INDUCTOR_OVERRIDE_DISABLE", "1")
         assert (io.status().live, io.status().min_sms) == (True, 7)
-        assert "came later" in io.status().why
-    assert "switched off" in io.status().why
+        assert "came too late" in io.status().verdict
+    assert io.status().verdict == "off: INDUCTOR_OVERRIDE_DISABLE=1"
 
 
 @pytest.mark.parametrize("value", ["zero", None, 2.5, True])
