@@ -52,6 +52,7 @@ import torch._functorch.config as functorch_config
 import torch._inductor.compile_fx
 import torch._inductor.config as config
 import torch._inductor.utils as utils
+from this_torch import CONFIG_HAS_ENTRIES, GATE_TAKES_DEVICE, VALUES_PER_THREAD
 from torch._inductor.graph import GraphLowering
 
 import inductor_override as io
@@ -70,13 +71,10 @@ def pytest_configure(config: pytest.Config) -> None:
             pytest.exit(f"this cell claims to be {CELL!r}, and is {found!r}", returncode=3)
 
 
-RELEASE = tuple(int(part) for part in torch.__version__.split(".")[:2])
-
-
 @pytest.fixture
 def device() -> object:
     """What torch passes to its gate in this release."""
-    return torch.device("cuda", 0) if RELEASE >= (2, 6) else 0
+    return torch.device("cuda", 0) if GATE_TAKES_DEVICE else 0
 
 
 @pytest.fixture
@@ -155,9 +153,9 @@ class Snapshot:
 
 def _value(entry: object) -> object:
     # What a read gives, without reading: that makes torch keep copies of lists and dicts.
-    if RELEASE < (2, 6):
+    if not CONFIG_HAS_ENTRIES:
         return entry
-    override = entry.user_override.get() if RELEASE >= (2, 12) else entry.user_override
+    override = entry.user_override.get() if VALUES_PER_THREAD else entry.user_override
     return entry.default if type(override) is object else override
 
 
@@ -221,7 +219,7 @@ def lowered(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int | None]]:
         for module, name in caches:
             if name in module._config:
                 stack.enter_context(module.patch({name: False}))
-                if RELEASE >= (2, 12):
+                if VALUES_PER_THREAD:
                     monkeypatch.setattr(module._config[name], "default", False)
         yield seen
     torch._dynamo.reset()

@@ -15,8 +15,9 @@ import torch
 import torch._inductor.config as config
 import torch._inductor.utils as utils
 import wrapt
-from conftest import RELEASE, Snapshot
+from conftest import Snapshot
 from lifecycle_model import EXTRA, MIN_SMS
+from this_torch import CONSUMER_TAKES_DTYPES, THREADS_KEEP_COPIES, VALUES_PER_THREAD
 
 import inductor_override as io
 from inductor_override.patches import select as patches
@@ -26,11 +27,11 @@ THREADS, TASKS = ("thread a", "thread b"), ("task a", "task b")
 CONTEXTS = ("context a", "context b")
 """In the main thread, and no asyncio tasks: as those of trio, or callbacks with `context=`."""
 RUNNERS = ("main", *THREADS, *TASKS, *CONTEXTS)
-PER_CONTEXT = RELEASE >= (2, 12)
+PER_CONTEXT = VALUES_PER_THREAD
 STOCK = vars(utils)["is_big_gpu"]
 
 
-if RELEASE >= (2, 13):
+if THREADS_KEEP_COPIES:
     EXPORT = functools.partial(config.save_config_portable, readonly_values=True)
 else:
     EXPORT = getattr(config, "save_config_portable", lambda: pickle.loads(config.save_config()))
@@ -158,7 +159,7 @@ class World:
 
     def ask(self, runner: str) -> bool:
         """As lowering asks."""
-        asking = (self.layout,) if RELEASE < (2, 2) else (self.layout, [torch.float16])
+        asking = (self.layout,) if not CONSUMER_TAKES_DTYPES else (self.layout, [torch.float16])
         return self.run(runner, lambda: vars(utils)[self.consumer](*asking))
 
     def at_the_gate(self) -> tuple[list[str], int]:

@@ -12,17 +12,15 @@ import threading
 import pytest
 import torch
 import torch._inductor.config as config
-from conftest import RELEASE
+from this_torch import HAS_AOT_CACHE, HAS_FX_CACHE, VALUES_PER_THREAD
 from torch._dynamo.utils import counters
 
 import inductor_override as io
 
 pytestmark = [
-    pytest.mark.skipif(RELEASE < (2, 3), reason="the FX graph cache works from torch 2.3 on"),
+    pytest.mark.skipif(not HAS_FX_CACHE, reason="the FX graph cache works from torch 2.3 on"),
     pytest.mark.filterwarnings("ignore::inductor_override.NoEffectWarning"),
 ]
-
-HAS_AOT_CACHE = RELEASE >= (2, 6)
 
 
 sizes = itertools.count(3)
@@ -158,7 +156,7 @@ def test_status_names_a_cache_that_does_not_know_options():
         assert "TORCHINDUCTOR_CACHE_DIR" in io.status().problem
 
 
-@pytest.mark.skipif(RELEASE < (2, 12), reason="until torch 2.11 options are for the whole process")
+@pytest.mark.skipif(not VALUES_PER_THREAD, reason="until 2.11 options are for the whole process")
 def test_a_thread_without_a_scope_is_served_torchs_own_artifacts(step, aot_cache, in_thread):
     """While another thread has one open, and after a plain `enable`."""
 

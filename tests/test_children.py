@@ -14,7 +14,7 @@ import pytest
 import torch
 import torch._inductor.compile_fx
 import torch._inductor.config as config
-from conftest import RELEASE
+from this_torch import COMPILES_IN_CHILDREN, VALUES_PER_THREAD
 from torch._inductor.graph import GraphLowering
 
 import inductor_override as io
@@ -22,7 +22,7 @@ from inductor_override.install.installation import installation
 
 OPTION = "max_autotune_gemm_min_sms"
 needs_children = pytest.mark.skipif(
-    not hasattr(torch._inductor.compile_fx, "fx_compile_mode") or RELEASE < (2, 7),
+    not hasattr(torch._inductor.compile_fx, "fx_compile_mode") or not COMPILES_IN_CHILDREN,
     reason="compiling in a child process came with torch 2.7",
 )
 
@@ -124,7 +124,7 @@ def test_a_compile_child_lowers_with_the_parents_value(tmp_path, how):
     (tmp_path / "parent.py").write_text(PARENT)
     done = in_child_mode(how, tmp_path)
     assert done.returncode == 0, done.stderr
-    in_thread = "-1" if RELEASE >= (2, 12) else "9"  # per thread from then on
+    in_thread = "-1" if VALUES_PER_THREAD else "9"  # per thread from then on
     rows = [line.split() for line in (tmp_path / "seen").read_text().splitlines()]
     assert [value for _, value in rows] == ["None", in_thread, "7", "8", "-1", "-1"]
     assert done.stdout.split()[-1] not in {process for process, _ in rows}

@@ -14,13 +14,13 @@ import pickle
 import pytest
 import torch
 import torch._inductor.config as config
-from conftest import RELEASE
+from this_torch import CONFIG_HAS_ENTRIES, HAS_CONFIG_HASH, VALUES_PER_THREAD
 
 import inductor_override as io
 from inductor_override.install.installation import installation
 
 OPTION = "max_autotune_gemm_min_sms"
-PLAIN = RELEASE < (2, 6)  # plain dicts; load_config takes every key
+PLAIN = not CONFIG_HAS_ENTRIES  # plain dicts; load_config takes every key
 HAS_COPY = hasattr(type(config), "get_config_copy")  # from torch 2.1 on
 
 # torch marks some of its own options as deprecated, and says so when a copy is loaded.
@@ -47,7 +47,7 @@ def whole_config(no_trace):
     yield
     for name, value in before.items():
         entry = config._config[name]
-        if RELEASE >= (2, 12):
+        if VALUES_PER_THREAD:
             entry.user_override.set(value)
         else:
             entry.user_override = value
@@ -56,7 +56,7 @@ def whole_config(no_trace):
 
 
 def read_override(entry):
-    return entry.user_override.get() if RELEASE >= (2, 12) else entry.user_override
+    return entry.user_override.get() if VALUES_PER_THREAD else entry.user_override
 
 
 def stock_compile_works(compiled) -> None:
@@ -82,7 +82,7 @@ def test_saved_with_us_loaded_without(kind, compiled, whole_config, monkeypatch,
         pytest.skip("get_config_copy came with torch 2.1")
     with io.override(min_sms=7):
         saved = getattr(config, kind)()
-    if kind == "get_config_copy" and RELEASE < (2, 2):
+    if kind == "get_config_copy" and not HAS_CONFIG_HASH:
         saved = pickle.dumps(saved)  # load_config takes no dict yet
     if PLAIN:
         config.load_config(saved)

@@ -9,19 +9,19 @@ import time
 
 import pytest
 import torch._inductor.config as config
-from conftest import RELEASE
+from this_torch import CONFIG_HAS_ENTRIES, THREADS_KEEP_COPIES, VALUES_PER_THREAD
 
 import inductor_override as io
 
 OPTION = "max_autotune_gemm_min_sms"
 from_2_6 = pytest.mark.skipif(
-    RELEASE < (2, 6), reason="until 2.5 options come and go in torch's own dict"
+    not CONFIG_HAS_ENTRIES, reason="until 2.5 options come and go in torch's own dict"
 )
 from_2_12 = pytest.mark.skipif(
-    RELEASE < (2, 12), reason="until torch 2.11 no value is of one thread only"
+    not VALUES_PER_THREAD, reason="until torch 2.11 no value is of one thread only"
 )
 from_2_13 = pytest.mark.skipif(
-    RELEASE < (2, 13), reason="until torch 2.12 no thread keeps a copy of the config"
+    not THREADS_KEEP_COPIES, reason="until torch 2.12 no thread keeps a copy of the config"
 )
 pytestmark = pytest.mark.filterwarnings("ignore::inductor_override.NoEffectWarning")
 
@@ -193,7 +193,7 @@ def test_threads_read_while_scopes_come_and_go(no_trace):
                 failures.append(error)
                 return
             reads += 1
-            if RELEASE >= (2, 12) and OPTION in found:
+            if VALUES_PER_THREAD and OPTION in found:
                 failures.append(found[OPTION])
 
     threads = [threading.Thread(target=reader) for _ in range(2)]

@@ -12,7 +12,12 @@ import pytest
 import torch
 import torch._inductor.compile_fx
 import torch._inductor.config as config
-from conftest import RELEASE
+from this_torch import (
+    HAS_AOTI_PACKAGES,
+    HAS_COMPILED_AUTOGRAD,
+    HAS_REGIONAL_INDUCTOR,
+    HAS_STANDALONE_COMPILE,
+)
 
 import inductor_override as io
 from inductor_override.install.installation import installation
@@ -111,7 +116,7 @@ def graph():
     return torch.fx.symbolic_trace(lambda x: (x @ x,))
 
 
-@pytest.mark.skipif(RELEASE < (2, 8), reason="standalone_compile came with torch 2.8")
+@pytest.mark.skipif(not HAS_STANDALONE_COMPILE, reason="standalone_compile came with torch 2.8")
 def test_standalone_compile(lowered):
     """The door that vLLM uses; its config patches come under the name config_patches."""
     from torch._inductor import standalone_compile
@@ -126,7 +131,7 @@ def test_standalone_compile(lowered):
     assert lowered == [7, 8, 9]
 
 
-@pytest.mark.skipif(RELEASE < (2, 6), reason="aoti_compile_and_package came with torch 2.6")
+@pytest.mark.skipif(not HAS_AOTI_PACKAGES, reason="aoti_compile_and_package came with torch 2.6")
 def test_aoti_compile_and_package(lowered, tmp_path):
     class Model(torch.nn.Module):
         def forward(self, x):
@@ -152,7 +157,7 @@ def test_aoti_compile_and_package(lowered, tmp_path):
         assert package("both.pt2", io.options(min_sms=7)) == {7}
 
 
-@pytest.mark.skipif(RELEASE < (2, 8), reason="compiled autograd has this setting since 2.8")
+@pytest.mark.skipif(not HAS_COMPILED_AUTOGRAD, reason="compiled autograd has it since 2.8")
 def test_compiled_autograd_compiles_backwards_on_their_own(lowered):
     """With the value that is in force at the backward pass: it traces it as a new graph."""
     x, w = torch.randn(4, 4), torch.randn(4, 4, requires_grad=True)
@@ -165,7 +170,7 @@ def test_compiled_autograd_compiles_backwards_on_their_own(lowered):
     assert (lowered[0], lowered[-1]) == (7, 9)
 
 
-@pytest.mark.skipif(RELEASE < (2, 10), reason="regional_inductor came with torch 2.10")
+@pytest.mark.skipif(not HAS_REGIONAL_INDUCTOR, reason="regional_inductor came with torch 2.10")
 @pytest.mark.filterwarnings("ignore::inductor_override.NoEffectWarning")
 def test_a_region_compiles_its_backward_on_its_own_and_the_annotation_reaches_both(lowered):
     import torch.fx.traceback as traceback

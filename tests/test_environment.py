@@ -9,7 +9,7 @@ import sys
 from importlib import metadata
 
 import pytest
-from conftest import RELEASE
+from this_torch import GATE_TAKES_DEVICE, READS_VARIABLES, RELEASE
 
 from inductor_override.request.environment import read_environment
 
@@ -17,7 +17,7 @@ VARIABLE = "TORCHINDUCTOR_MAX_AUTOTUNE_GEMM_MIN_SMS"
 DISABLE = "INDUCTOR_OVERRIDE_DISABLE"
 
 by_entry_point = pytest.mark.skipif(
-    RELEASE < (2, 5), reason="torch calls its entry points from 2.5 on; before, use `run`"
+    not READS_VARIABLES, reason="torch calls its entry points from 2.5 on; before, use `run`"
 )
 
 pytestmark = pytest.mark.skipif(
@@ -86,7 +86,7 @@ torch.cuda.get_device_properties = lambda d=None: types.SimpleNamespace(
     max_threads_per_multi_processor=1536, gcnArchName="")
 torch.cuda.get_device_capability = lambda d=None: (8, 6)
 """
-    device = "torch.device('cuda', 0)" if RELEASE >= (2, 6) else "0"
+    device = "torch.device('cuda', 0)" if GATE_TAKES_DEVICE else "0"
     answer = f"out['answer'] = utils.is_big_gpu({device})\n"
     code = SEEN.replace("import torch\n", "import torch\n" + ask, 1) + answer + PRINT
     for value, expected in (("28", True), ("29", False)):

@@ -13,7 +13,7 @@ import pytest
 import torch
 import torch._inductor.utils as utils
 import wrapt
-from conftest import RELEASE
+from this_torch import CONSUMER_TAKES_DTYPES
 
 import inductor_override as io
 from inductor_override.patches import select as patches
@@ -44,7 +44,7 @@ def ask_as_lowering_does() -> bool:
     layout = mock.Mock(device=torch.device("cuda", 0), dtype=torch.float16)
     how = {"max_autotune": True}
     with torch._inductor.config.patch(how):
-        return consumer(layout) if RELEASE < (2, 2) else consumer(layout, [torch.float16])
+        return consumer(layout) if not CONSUMER_TAKES_DTYPES else consumer(layout, [torch.float16])
 
 
 def test_the_stand_in_asks_the_gate(set_sms):

@@ -8,12 +8,12 @@ import pytest
 import torch
 import torch._inductor.config as config
 import torch._inductor.utils as utils
-from conftest import RELEASE
+from this_torch import GATE_TAKES_DEVICE, STOCK_MIN_SMS
 
 import inductor_override as io
 
 OPTION = "max_autotune_gemm_min_sms"
-STOCK = 68 if RELEASE >= (2, 4) else 80
+STOCK = STOCK_MIN_SMS
 pytestmark = pytest.mark.filterwarnings("ignore::inductor_override.NoEffectWarning")
 
 
@@ -57,7 +57,7 @@ def test_minus_one_is_torchs_own_decision(ask, set_sms):
 
 
 def test_the_device_may_be_left_out_where_torch_allows_it(set_sms):
-    if RELEASE < (2, 6):
+    if not GATE_TAKES_DEVICE:
         pytest.skip("the argument is required before torch 2.6")
     with io.override(min_sms=28), pytest.MonkeyPatch.context() as patch:
         if hasattr(utils, "get_gpu_type"):  # from 2.7 on; it asks for a GPU, and there is none

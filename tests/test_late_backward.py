@@ -13,7 +13,7 @@ import torch
 import torch._inductor.compile_fx
 import torch._inductor.config as config
 import torch._inductor.utils as utils
-from conftest import RELEASE
+from this_torch import HAS_AOT_CACHE, HOOKS_GRAPHS
 from torch._inductor.graph import GraphLowering
 
 import inductor_override as io
@@ -156,7 +156,7 @@ def test_a_recompile_after_disable_says_which_option_is_gone(lowered):
 
 
 @pytest.mark.filterwarnings("ignore::inductor_override.NoEffectWarning")
-@pytest.mark.skipif(RELEASE < (2, 6), reason="the AOTAutograd cache came with torch 2.6")
+@pytest.mark.skipif(not HAS_AOT_CACHE, reason="the AOTAutograd cache came with torch 2.6")
 @pytest.mark.parametrize("where", ["here", "in another thread"])
 def test_a_backward_graph_of_a_stock_forward_graph_is_torchs(lowered, where, in_thread):
     """torch's cache would serve it to stock compiles for ever."""
@@ -169,7 +169,7 @@ def test_a_backward_graph_of_a_stock_forward_graph_is_torchs(lowered, where, in_
     assert lowered == [None, -1]
 
 
-@pytest.mark.skipif(RELEASE < (2, 6), reason="_compile_fx_inner, which is hooked, came with 2.6")
+@pytest.mark.skipif(not HOOKS_GRAPHS, reason="_compile_fx_inner, which is hooked, came with 2.6")
 @pytest.mark.parametrize("where", ["here", "in another thread"])
 def test_compile_fx_imported_by_name_before_the_hook(lowered, where, in_thread):
     def function(x, w):
@@ -260,7 +260,7 @@ def test_a_torch_that_has_changed_since_fails_no_backward(lowered, caplog, value
     assert len([s for s in said if "a backward graph is compiled without" in s]) == (value == 7)
 
 
-@pytest.mark.skipif(RELEASE < (2, 6), reason="_compile_fx_inner, which is hooked, came with 2.6")
+@pytest.mark.skipif(not HOOKS_GRAPHS, reason="_compile_fx_inner, which is hooked, came with 2.6")
 def test_a_backward_graph_whose_forward_graph_is_not_inductors_is_torchs_and_says_so(
     lowered, caplog
 ):

@@ -14,7 +14,6 @@ from collections import Counter
 import pytest
 import torch._inductor.config as config
 import torch._inductor.utils as utils
-from conftest import RELEASE
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
@@ -28,6 +27,7 @@ from lifecycle_world import (
     WRAPPERS,
     World,
 )
+from this_torch import CONFIG_HAS_ENTRIES, STOCK_MIN_SMS
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::inductor_override.NoEffectWarning"),
@@ -54,8 +54,8 @@ class Lifecycle(RuleBasedStateMachine):
         self.world = self.make_world()
         self.model = Model(
             per_context=PER_CONTEXT,
-            keeps_assignments=RELEASE >= (2, 6),
-            stock_min_sms=68 if RELEASE >= (2, 4) else 80,
+            keeps_assignments=CONFIG_HAS_ENTRIES,
+            stock_min_sms=STOCK_MIN_SMS,
             extra=getattr(config, NAMES[EXTRA]),
         )
         self.defined: list[dict[str, object]] = []

@@ -7,7 +7,7 @@ import pickle
 import pytest
 import torch
 import torch._inductor.config as config
-from conftest import RELEASE
+from this_torch import CONFIG_HAS_ENTRIES, COPIES_CONFIG, HAS_CONFIG_HASH
 
 import inductor_override as io
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::inductor_override.NoEffectWarni
 
 
 def copy_of_config() -> dict:
-    return config.get_config_copy() if RELEASE >= (2, 4) else dict(config._config)
+    return config.get_config_copy() if COPIES_CONFIG else dict(config._config)
 
 
 def test_it_is_absent_before_and_after():
@@ -52,7 +52,7 @@ def test_save_and_load_round_trip():
         assert getattr(config, OPTION) == 9
 
 
-@pytest.mark.skipif(RELEASE < (2, 2), reason="torch 2.0 and 2.1 have no config hash")
+@pytest.mark.skipif(not HAS_CONFIG_HASH, reason="torch 2.0 and 2.1 have no config hash")
 def test_the_value_is_part_of_the_config_hash():
     stock = config.get_hash()
     with io.override(min_sms=0):
@@ -107,7 +107,7 @@ def test_enable_reaches_every_thread(ask, in_thread):
     in_thread(config.save_config)
 
 
-@pytest.mark.skipif(RELEASE < (2, 2), reason="torch 2.0 and 2.1 have no config hash")
+@pytest.mark.skipif(not HAS_CONFIG_HASH, reason="torch 2.0 and 2.1 have no config hash")
 def test_a_thread_that_hashed_before_sees_each_change(in_thread):
     stock = in_thread(config.get_hash)
     io.enable(min_sms=0)
@@ -146,7 +146,7 @@ def test_disable_leaves_an_open_scope_in_force(ask):
 
 
 def test_enable_says_that_an_assignment_rules_over_it(caplog):
-    if RELEASE < (2, 6):
+    if not CONFIG_HAS_ENTRIES:
         pytest.skip("until 2.5 default and value are one: enable() overwrites the assignment")
     io.enable(min_sms=0)
     setattr(config, OPTION, 3)

@@ -13,7 +13,7 @@ import pytest
 import torch
 import torch._inductor.config as config
 import torch._inductor.utils as utils
-from conftest import RELEASE
+from this_torch import VALUES_PER_THREAD
 
 import inductor_override as io
 
@@ -53,7 +53,7 @@ def test_scopes_of_two_threads_overlap(no_trace):
     for thread in threads:
         thread.join(60)
     assert seen == {
-        "a, both in": 1 if RELEASE >= (2, 12) else 2,
+        "a, both in": 1 if VALUES_PER_THREAD else 2,
         "b, alone": 2,
         "live": True,
         "b, after": before,
@@ -74,7 +74,7 @@ def test_interleaved_coroutines(no_trace):
         await asyncio.gather(task("a", 1, 2), task("b", 2, 5))
 
     asyncio.run(main())
-    if RELEASE >= (2, 12):
+    if VALUES_PER_THREAD:
         assert seen == {"a": [1, 1], "b": [2] * 5}
     else:
         assert seen["b"][-1] == 2
@@ -119,7 +119,7 @@ def test_two_interleaved_generators_in_one_thread(no_trace):
 def test_leaving_in_another_thread_is_said_where_it_matters(in_thread, no_trace):
     scope = io.override(min_sms=0)
     in_thread(scope.__enter__)
-    if RELEASE >= (2, 12):
+    if VALUES_PER_THREAD:
         with pytest.warns(RuntimeWarning, match="left where it was not entered"):
             scope.__exit__(None, None, None)
     else:
@@ -165,7 +165,7 @@ def test_a_copied_context_does_not_bring_back_the_value_of_an_earlier_time(lower
     assert lowered == [9, 9]
 
 
-@pytest.mark.skipif(RELEASE < (2, 12), reason="until torch 2.11 options are for the whole process")
+@pytest.mark.skipif(not VALUES_PER_THREAD, reason="until 2.11 options are for the whole process")
 def test_scopes_leave_nothing_more_in_the_context():
     """A context never forgets a ContextVar that was set in it."""
 
@@ -186,7 +186,7 @@ def test_scopes_leave_nothing_more_in_the_context():
     assert kept() == before
 
 
-@pytest.mark.skipif(RELEASE < (2, 12), reason="until torch 2.11 options are for the whole process")
+@pytest.mark.skipif(not VALUES_PER_THREAD, reason="until 2.11 options are for the whole process")
 def test_a_scope_that_is_left_in_a_copied_context(lowered):
     before = getattr(config, EXTRA)
     io.enable(min_sms=5)

@@ -13,7 +13,13 @@ import torch
 import torch._inductor.compile_fx as compile_fx
 import torch._inductor.config as config
 import torch._inductor.utils as utils
-from conftest import RELEASE
+from this_torch import (
+    CONFIG_HAS_ENTRIES,
+    GATE_TAKES_DEVICE,
+    RELEASE,
+    THREADS_KEEP_COPIES,
+    VALUES_PER_THREAD,
+)
 
 import inductor_override as io
 from inductor_override import UnsupportedTorchError
@@ -91,7 +97,7 @@ def test_this_torch_selects_its_module(ask):
 def test_what_the_module_says_of_this_torch_is_so(set_sms):
     """The stock threshold of the data, against torch's own function."""
     patch = patches.serving(torch.__version__)
-    device = torch.device("cuda", 0) if RELEASE >= (2, 6) else 0
+    device = torch.device("cuda", 0) if GATE_TAKES_DEVICE else 0
     threshold = patch.STOCK_MIN_SMS["cuda"]
     for sms, passes in ((threshold - 1, False), (threshold, True)):
         set_sms(sms)
@@ -99,7 +105,7 @@ def test_what_the_module_says_of_this_torch_is_so(set_sms):
         assert patch.count_sms(device) == sms
     fitting = [other.STORE for other in patches.modules() if other.STORE.fits(config)]
     assert set(fitting) == {patch.STORE}
-    assert patch.STORE.per_context is (RELEASE >= (2, 12))
+    assert patch.STORE.per_context is (VALUES_PER_THREAD)
 
 
 # Altered copies of the real modules -----------------------------------------------------------
@@ -191,7 +197,7 @@ def test_all_that_differs_is_listed():
 
 @pytest.mark.parametrize("version", ["2.98.0.dev20261101", "2.98.0a0+git1a2b3c4", "2.99.0"])
 def test_an_unknown_torch_of_a_known_shape_is_used_and_said(version):
-    if RELEASE < (2, 13):
+    if not THREADS_KEEP_COPIES:
         with pytest.raises(UnsupportedTorchError, match="is not supported") as caught:
             patches.select(version, *altered(lambda copies: None))
         assert caught.value.differences
@@ -244,7 +250,7 @@ def test_an_option_of_torchs_own_of_that_name_is_set_and_the_gate_left_alone(
             monkeypatch.setitem(vars(config), name, vars(config)[name])
     store = patches.serving(torch.__version__).STORE(config)
     store.add(41)
-    if RELEASE >= (2, 6):
+    if CONFIG_HAS_ENTRIES:
         config._config["max_autotune_gemm_min_sms"].default = 41  # a plain int, as torch's own
     try:
         gate = vars(utils)["is_big_gpu"]

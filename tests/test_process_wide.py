@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 import torch._inductor.config as config
-from conftest import RELEASE
+from this_torch import CONFIG_HAS_ENTRIES, VALUES_PER_THREAD
 
 import inductor_override as io
 
@@ -34,9 +34,9 @@ def test_a_thread_where_torch_has_put_back_what_it_found(what, compiled, lowered
     assert in_thread(lambda: getattr(config, OPTION)) == 40
     with io.override(min_sms=1):  # keeps the option there
         io.disable()
-        if RELEASE >= (2, 12):
+        if VALUES_PER_THREAD:
             in_thread(compiled)
-    assert lowered == ([5, 40, -1] if RELEASE >= (2, 12) else [5, 40])
+    assert lowered == ([5, 40, -1] if VALUES_PER_THREAD else [5, 40])
 
 
 @pytest.mark.parametrize("what", [with_options, in_torchs_patch])
@@ -67,13 +67,13 @@ def test_an_assignment_rules_over_enable_in_its_thread(compiled, lowered, in_thr
         io.status()
 
     in_thread(assign)
-    if RELEASE >= (2, 6):  # before, enable() overwrites it
+    if CONFIG_HAS_ENTRIES:  # before, enable() overwrites it
         io.enable(min_sms=40)
     in_thread(compiled)
     assert lowered == [9, 9]
 
 
-@pytest.mark.skipif(RELEASE < (2, 6), reason="until 2.5 the config is a dict of plain values")
+@pytest.mark.skipif(not CONFIG_HAS_ENTRIES, reason="until 2.5 the config is a dict of plain values")
 def test_what_leaves_the_config_is_a_plain_int():
     """A process that loads it may not have the package."""
     io.enable(min_sms=40)

@@ -13,7 +13,7 @@ import pytest
 import torch
 import torch._inductor.config as config
 import torch._inductor.utils as utils
-from conftest import RELEASE
+from this_torch import GATE_TAKES_DEVICE, HAS_FX_CACHE, HAS_GEMM_BACKENDS, RELEASE
 
 import inductor_override as io
 from inductor_override import NoEffectWarning
@@ -233,7 +233,7 @@ def test_a_graph_that_fails_to_compile_is_not_counted(monkeypatch):
 
 
 @pytest.mark.skipif(
-    RELEASE < (2, 3) or RELEASE == (2, 7),
+    not HAS_FX_CACHE or RELEASE == (2, 7),
     reason="torch 2.0 to 2.2 and 2.7 cannot compile within a compile: their timers are in the way",
 )
 def test_a_compile_within_a_compile_counts_for_its_own_scope(lowered, within_compile_fx):
@@ -291,7 +291,7 @@ def test_a_decorated_function_counts_for_its_scope(compiled):
 
 def test_a_list_of_backends_without_triton_is_said(compiled, ask, caplog):
     """The gate is open then, and nothing comes of it."""
-    if RELEASE < (2, 1):
+    if not HAS_GEMM_BACKENDS:
         pytest.skip("torch 2.0 has no list of backends")
     with io.override(min_sms=0, max_autotune_gemm_backends="ATEN", max_autotune=True) as scope:
         compiled()
@@ -310,7 +310,7 @@ def test_a_process_wide_threshold_is_said_where_it_decides(ask, caplog):
 
 def test_the_threshold_that_would_help_is_said(device, set_sms, caplog):
     with io.override(min_sms=29):
-        if RELEASE < (2, 6):
+        if not GATE_TAKES_DEVICE:
             assert utils.is_big_gpu(index=0) is False
         else:
             assert utils.is_big_gpu(index_or_device=torch.device("cuda", 1)) is False

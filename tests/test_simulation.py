@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import RELEASE
+from this_torch import CHECKS_BFLOAT16, NAMES_ITS_KERNELS, NAMES_TEMPLATES, STOCK_MIN_SMS
 
 import inductor_override
 from inductor_override import catalogue
@@ -129,8 +129,8 @@ class TestLowering:
         assert overridden.template
         assert len(overridden.kernels) == 1
         assert "extern_kernels.mm(" not in overridden.source
-        if RELEASE >= (2, 1):  # 2.0 names its kernels by number alone
-            kind = "tem" if RELEASE >= (2, 2) else "unk"
+        if NAMES_ITS_KERNELS:  # 2.0 names its kernels by number alone
+            kind = "tem" if NAMES_TEMPLATES else "unk"
             assert overridden.kernels == (f"triton_{kind}_fused_mm_relu_0",)
 
     def test_afterwards_all_is_as_before(self, lowered):
@@ -165,7 +165,7 @@ class TestLowering:
 class TestGraphCache:
     @pytest.fixture(autouse=True)
     def _release(self):
-        if RELEASE < (2, 2):
+        if not NAMES_TEMPLATES:
             pytest.skip("torch 2.2 is the first with an FX graph cache")
 
     def test_miss_miss_hit_hit_in_the_main_thread(self, lowered):
@@ -188,7 +188,7 @@ class TestGraphCache:
 @pytest.mark.simulated
 class TestGpu:
     def test_the_threshold_is_the_one_of_this_torch(self, seen):
-        assert seen["threshold"] == (80 if RELEASE < (2, 4) else 68)
+        assert seen["threshold"] == (STOCK_MIN_SMS)
 
     def test_the_gate_opens_at_the_threshold(self, seen):
         assert list(seen["gates"].values()) == [False, False, True, True]
@@ -197,7 +197,7 @@ class TestGpu:
         assert lowered("3090").template
         assert lowered("3090 held back").candidates == [("mm", ["mm"])]
 
-    @pytest.mark.skipif(RELEASE < (2, 4), reason="torch compiles bfloat16 for every GPU before 2.4")
+    @pytest.mark.skipif(not CHECKS_BFLOAT16, reason="2.3 compiles bfloat16 for every GPU")
     def test_a_dtype_that_torch_does_not_compile_for_the_gpu(self, seen):
         assert seen["T4 declined"] == (
             f"torch {torch.__version__} does not compile bfloat16 for Tesla T4 "

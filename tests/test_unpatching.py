@@ -7,7 +7,8 @@ import sys
 import pytest
 import torch
 import torch._inductor.config as config
-from conftest import RELEASE, Snapshot
+from conftest import Snapshot
+from this_torch import CONFIG_HAS_ENTRIES, OPTIONS_IMPLY_OTHERS, VALUES_PER_THREAD
 
 import inductor_override as io
 from inductor_override.patches import select as patches
@@ -55,13 +56,13 @@ def test_an_exception_restores_all(no_trace):
 
 
 def test_an_option_that_nobody_had_set_is_unset_again():
-    if RELEASE < (2, 6):
+    if not CONFIG_HAS_ENTRIES:
         pytest.skip("before torch 2.6 there is no difference between unset and set to the default")
     from torch.utils import _config_module
 
     entry = config._config["max_autotune_gemm_backends"]
     unset = _config_module._UNSET_SENTINEL
-    if RELEASE >= (2, 12):
+    if VALUES_PER_THREAD:
         read = entry.user_override.get
         entry.user_override.set(unset)  # whatever an earlier test has left, see `config.patch`
     else:
@@ -75,7 +76,7 @@ def test_an_option_that_nobody_had_set_is_unset_again():
     assert read() is unset
 
 
-@pytest.mark.skipif(RELEASE < (2, 15), reason="options that imply others came with torch 2.15")
+@pytest.mark.skipif(not OPTIONS_IMPLY_OTHERS, reason="options imply others from 2.15 on")
 def test_an_option_that_implies_others_is_unset_again(no_trace):
     with io.override(min_sms=0, numerics="strict"):
         assert config.emulate_precision_casts is True

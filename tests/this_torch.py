@@ -1,0 +1,29 @@
+"""What the torch at hand has, by name: a test asks for what it needs, not for a number."""
+
+from __future__ import annotations
+
+import torch
+
+RELEASE = tuple(int(part) for part in torch.__version__.split(".")[:2])
+
+
+def _from(major: int, minor: int) -> bool:
+    return (major, minor) <= RELEASE
+
+
+HAS_GEMM_BACKENDS = NAMES_ITS_KERNELS = _from(2, 1)
+CONSUMER_TAKES_DTYPES = HAS_CONFIG_HASH = NAMES_TEMPLATES = _from(2, 2)
+HAS_FX_CACHE = HAS_TRACE = _from(2, 3)
+STOCK_MIN_SMS = 68 if _from(2, 4) else 80
+COPIES_CONFIG = CHECKS_BFLOAT16 = _from(2, 4)
+READS_VARIABLES = _from(2, 5)
+GATE_TAKES_DEVICE = _from(2, 6)
+CONFIG_HAS_ENTRIES = FORCES_OPTIONS = _from(2, 6)
+"""With a default apart from the value; before, the config is a dict of plain values."""
+HAS_AOT_CACHE = HOOKS_GRAPHS = HAS_AOTI_PACKAGES = _from(2, 6)
+COMPILES_IN_CHILDREN = KNOWS_TYPES_OF_OPTIONS = _from(2, 7)
+HAS_STANDALONE_COMPILE = HAS_COMPILED_AUTOGRAD = _from(2, 8)
+HAS_REGIONAL_INDUCTOR = _from(2, 10)
+VALUES_PER_THREAD = _from(2, 12)
+THREADS_KEEP_COPIES = _from(2, 13)
+OPTIONS_IMPLY_OTHERS = _from(2, 15)
