@@ -354,7 +354,7 @@ class InFront:
         return PathFinder.find_spec(name, path, target) if "_inductor" in name else None
 sys.meta_path.insert(0, InFront)
 """
-    seen, _ = run(code + SEEN + PRINT, **{VARIABLE: "28"})
+    seen, _ = run(code + SEEN + "out['value'] = io.status().min_sms\n" + PRINT, **{VARIABLE: "28"})
     assert (seen["value"], seen["live"]) == (28, True)
 
 
