@@ -6,10 +6,12 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from importlib import metadata
 
 import pytest
 from this_torch import GATE_TAKES_DEVICE, READS_VARIABLES, RELEASE
+from zygote import Zygote
 
 from inductor_override.request.environment import read_environment
 
@@ -28,10 +30,9 @@ pytestmark = pytest.mark.skipif(
 
 def run(code: str, *flags: str, **environment: str) -> tuple[dict, str]:
     """Run code that prints one JSON object; return it, and what was said on stderr."""
-    kept = {k: v for k, v in os.environ.items() if k not in (VARIABLE, DISABLE)}
     done = subprocess.run(
         [sys.executable, *flags, "-c", code],
-        env={**kept, **environment},
+        env={**WITHOUT, **environment},
         capture_output=True,
         text=True,
         timeout=120,
@@ -39,6 +40,22 @@ def run(code: str, *flags: str, **environment: str) -> tuple[dict, str]:
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1]), done.stderr
+
+
+WITHOUT = {k: v for k, v in os.environ.items() if k not in (VARIABLE, DISABLE)}
+
+
+@pytest.fixture(scope="module")
+def run_with_torch() -> Iterator[Callable[..., tuple[dict, str]]]:
+    """As `run`, in a process that has imported torch before the variables were set."""
+
+    def run_it(code: str, **environment: str) -> tuple[dict, str]:
+        done = zygote.run(code, **environment)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.splitlines()[-1]), done.stderr
+
+    with Zygote("import torch, sympy") as zygote:
+        yield run_it
 
 
 SEEN = """
@@ -78,7 +95,7 @@ def test_it_is_in_force_and_inductor_is_not_imported_for_it():
 
 
 @by_entry_point
-def test_it_decides():
+def test_it_decides(run_with_torch):
     ask = """
 import types
 torch.cuda.get_device_properties = lambda d=None: types.SimpleNamespace(
@@ -90,11 +107,11 @@ torch.cuda.get_device_capability = lambda d=None: (8, 6)
     answer = f"out['answer'] = utils.is_big_gpu({device})\n"
     code = SEEN.replace("import torch\n", "import torch\n" + ask, 1) + answer + PRINT
     for value, expected in (("28", True), ("29", False)):
-        assert run(code, **{VARIABLE: value})[0]["answer"] is expected
+        assert run_with_torch(code, **{VARIABLE: value})[0]["answer"] is expected
 
 
 @by_entry_point
-def test_threads_that_import_inductor_first_do_not_wait_for_each_other_for_ever():
+def test_threads_that_import_inductor_first_do_not_wait_for_each_other_for_ever(run_with_torch):
     """torch's own modules import each other in a circle, so one of them may fail, as without us."""
     code = """
 import json, threading
@@ -110,11 +127,11 @@ for thread in threads: thread.start()
 for thread in threads: thread.join(60)
 print(json.dumps([thread.is_alive() for thread in threads]))
 """
-    assert run(code, **{VARIABLE: "28"})[0] == [False, False, False]
+    assert run_with_torch(code, **{VARIABLE: "28"})[0] == [False, False, False]
 
 
-def test_without_it_nothing_happens():
-    seen, said = run(SEEN + PRINT)
+def test_without_it_nothing_happens(run_with_torch):
+    seen, said = run_with_torch(SEEN + PRINT)
     assert seen["value"] is None
     assert seen["layers"] == ["_lru_cache_wrapper", "function"]
     assert not seen["live"]
@@ -185,8 +202,8 @@ print(json.dumps(dict(has=hasattr(config, "max_autotune_gemm_min_sms"),
 
 
 @by_entry_point
-def test_disable_takes_it_back():
-    seen, _ = run(
+def test_disable_takes_it_back(run_with_torch):
+    seen, _ = run_with_torch(
         SEEN + "io.disable(); out['after'] = hasattr(config, 'max_autotune_gemm_min_sms')\n"
         "out['layers'] = type(vars(utils)['is_big_gpu']).__name__\n" + PRINT,
         **{VARIABLE: "0"},
@@ -196,15 +213,15 @@ def test_disable_takes_it_back():
 
 
 @by_entry_point
-def test_disable_before_inductor_is_imported_is_heard_too():
-    seen, _ = run(
+def test_disable_before_inductor_is_imported_is_heard_too(run_with_torch):
+    seen, _ = run_with_torch(
         "import torch, inductor_override as io; io.disable()\n" + SEEN + PRINT, **{VARIABLE: "0"}
     )
     assert seen["value"] is None
     assert seen["layers"] == ["_lru_cache_wrapper", "function"]
 
 
-def test_the_innermost_explicit_value_wins():
+def test_the_innermost_explicit_value_wins(run_with_torch):
     """Environment, then enable, then a scope, then torch's own config.patch inside it."""
     code = """
 import json, warnings
@@ -225,10 +242,10 @@ with io.override(min_sms=30):
     out.append(read())
 print(json.dumps(out))
 """
-    assert run(code, **{VARIABLE: "10"})[0] == [10, 20, 30, 40, 20, False, 30]
+    assert run_with_torch(code, **{VARIABLE: "10"})[0] == [10, 20, 30, 40, 20, False, 30]
 
 
-def test_the_switch_makes_every_entry_a_no_op():
+def test_the_switch_makes_every_entry_a_no_op(run_with_torch):
     code = (
         SEEN
         + """
@@ -251,7 +268,7 @@ out["verdict"] = io.status().verdict
 """
         + PRINT
     )
-    seen, said = run(code, **{VARIABLE: "0", DISABLE: "1"})
+    seen, said = run_with_torch(code, **{VARIABLE: "0", DISABLE: "1"})
     assert seen["value"] is None
     assert seen["inside"] == [False, True]
     assert seen["decorated"] is False
@@ -309,25 +326,25 @@ def test_status_is_readable_before_torch_is_imported():
 
 
 @by_entry_point
-def test_it_may_be_set_in_the_script_after_torch_is_imported():
+def test_it_may_be_set_in_the_script_after_torch_is_imported(run_with_torch):
     """As torch's own variables: they count when Inductor is imported."""
     setting = f"import os, torch; os.environ[{VARIABLE!r}] = '28'\n"
-    seen, said = run(setting + SEEN + PRINT)
+    seen, said = run_with_torch(setting + SEEN + PRINT)
     assert seen["value"] == 28
     assert seen["live"]
     assert "inductor-override" not in said
 
 
 @by_entry_point
-def test_set_after_inductor_is_imported_it_is_too_late_and_status_says_so():
+def test_set_after_inductor_is_imported_it_is_too_late_and_status_says_so(run_with_torch):
     setting = f"import os, torch._inductor.config; os.environ[{VARIABLE!r}] = '28'\n"
-    seen, _ = run(setting + SEEN + PRINT)
+    seen, _ = run_with_torch(setting + SEEN + PRINT)
     assert seen["value"] is None
     assert "after torch had imported Inductor" in seen["problem"]
 
 
 @by_entry_point
-def test_enable_without_a_number_when_the_variable_is_gone_since():
+def test_enable_without_a_number_when_the_variable_is_gone_since(run_with_torch):
     code = f"""
 import json, os, torch._inductor.compile_fx, inductor_override as io
 read = lambda: torch._inductor.config.max_autotune_gemm_min_sms
@@ -339,11 +356,11 @@ del os.environ[{VARIABLE!r}]
 io.enable(); out.append(read())
 print(json.dumps(out))
 """
-    assert run(code, **{VARIABLE: "5"})[0] == [5, 9, 5, -1]
+    assert run_with_torch(code, **{VARIABLE: "5"})[0] == [5, 9, 5, -1]
 
 
 @by_entry_point
-def test_a_finder_in_front_does_not_shut_it_out():
+def test_a_finder_in_front_does_not_shut_it_out(run_with_torch):
     """Someone else's, put there after `import torch`, that finds Inductor first."""
     code = """
 import sys, torch
@@ -354,12 +371,14 @@ class InFront:
         return PathFinder.find_spec(name, path, target) if "_inductor" in name else None
 sys.meta_path.insert(0, InFront)
 """
-    seen, _ = run(code + SEEN + "out['value'] = io.status().min_sms\n" + PRINT, **{VARIABLE: "28"})
+    seen, _ = run_with_torch(
+        code + SEEN + "out['value'] = io.status().min_sms\n" + PRINT, **{VARIABLE: "28"}
+    )
     assert (seen["value"], seen["live"]) == (28, True)
 
 
 @by_entry_point
-def test_a_replacement_of_what_asks_the_gate_is_one_warning():
+def test_a_replacement_of_what_asks_the_gate_is_one_warning(run_with_torch):
     code = """
 import json, torch._inductor.utils as utils
 def decides(*args): return True
@@ -368,7 +387,7 @@ for name in ("_use_template_for_gpu", "_use_template_for_cuda"):
 import torch._inductor.compile_fx, inductor_override as io
 print(json.dumps([io.status().installed, io.status().problem]))
 """
-    (installed, problem), said = run(code, **{VARIABLE: "0"})
+    (installed, problem), said = run_with_torch(code, **{VARIABLE: "0"})
     assert installed is False
     assert "another package decides" in problem
     assert said.count("another package decides") == 1
