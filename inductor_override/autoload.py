@@ -7,7 +7,7 @@ from __future__ import annotations
 
 
 def activate() -> None:
-    """Have the environment's value in force as soon as torch imports Inductor. Never raises."""
+    """Have the environment's value apply as soon as torch imports Inductor. Never raises."""
     from inductor_override.install import on_import
 
     on_import.wait()

@@ -1,4 +1,4 @@
-"""Which scopes are open, and which values are in force because of them.
+"""Which scopes are open, and which values apply because of them.
 
 Until torch 2.11 an option has one value for the process. Scopes of two threads, or of two
 interleaved coroutines, then end in any order, and saving at entry what is put back at exit would
@@ -65,7 +65,7 @@ class Entry:
 
 
 class GraphValues(NamedTuple):
-    """What a graph is compiled with, to be put in force again when its backward is compiled."""
+    """What a graph is compiled with, to be applied again when its backward is compiled."""
 
     counts: tuple[Counts, ...]
     """Of the scopes that were open: a backward graph counts for them."""
@@ -94,7 +94,7 @@ class OpenScopes:
         self._in_process: _Entries = ()
 
     def here(self) -> _Entries:
-        """The open scopes whose values may be in force here, oldest first."""
+        """The open scopes whose values may apply here, oldest first."""
         entries = self._entries()
         for each in entries:  # not any(): the gate asks this
             if each.closed:
@@ -109,7 +109,7 @@ class OpenScopes:
         return {entry.counts for entry in entries}
 
     def open(self, entry: Entry) -> None:
-        """Put the entry's values in force; all of them or, with the error raised, none.
+        """Apply the entry's values; all of them or, with the error raised, none.
 
         Raises:
             ValueError: an option keeps another value, since the environment forces it.
@@ -135,7 +135,7 @@ class OpenScopes:
                 raise
 
     def close(self, entry: Entry) -> bool:
-        """Take the entry's values out of force; what holds without it is put in their place.
+        """Put back what the entry's values have replaced, as far as no younger entry needs it.
 
         Returns False when the entry was not opened here (in another thread, say): its values can
         be put back only there, and are when a graph is compiled there.
@@ -147,7 +147,7 @@ class OpenScopes:
             return here
 
     def drop_closed(self) -> None:
-        """Take out of force here what is closed; what holds without it is put in its place.
+        """Put back here what the values of closed entries have replaced.
 
         A context may be a copy, made in a scope that has ended since.
         """
@@ -174,7 +174,7 @@ class OpenScopes:
 
     @contextmanager
     def reopen(self, graph: GraphValues) -> Iterator[None]:
-        """Put in force here what was in force there, as far as it is not."""
+        """Apply these values here, as far as they do not apply already."""
         differing = {k: v for k, v in graph.values.items() if self._read(k) != v}
         have = self.counts_here()
         entries = [Entry({}, counts) for counts in graph.counts if counts not in have]

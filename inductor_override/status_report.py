@@ -29,7 +29,7 @@ class Status:
         gpu: the GPU that is here and its SMs, as far as torch has looked for one; else None.
         installed: whether the option is in Inductor's config.
         live: whether the gate that torch finds is the package's. False until torch imports it.
-        min_sms: the value in force here; None when not installed, -1 when torch decides.
+        min_sms: the value that applies here; None when not installed, -1 when torch decides.
         process_min_sms: the process-wide value, from `enable` or the environment.
         scopes_open: scopes open in the process.
         held_by: who keeps it installed: scope, enable, options, environment, graph (one that is

@@ -52,13 +52,11 @@ import torch._functorch.config as functorch_config
 import torch._inductor.compile_fx
 import torch._inductor.config as config
 import torch._inductor.utils as utils
+from internals import forget_what_was_said, installation
 from this_torch import CONFIG_HAS_ENTRIES, GATE_TAKES_DEVICE, VALUES_PER_THREAD
 from torch._inductor.graph import GraphLowering
 
 import inductor_override as io
-from inductor_override import messages
-from inductor_override.hooks import foreign
-from inductor_override.install.installation import installation
 
 CELL = os.environ.get("INDUCTOR_OVERRIDE_CELL")
 
@@ -163,8 +161,7 @@ def _value(entry: object) -> object:
 def no_trace() -> Iterator[Snapshot]:
     """Every test leaves torch as it found it."""
     before = Snapshot()
-    messages.forget()
-    foreign.named.clear()
+    forget_what_was_said()
     yield before
     if not installation.holders:
         assert before.differences() == [], "nobody holds it, and it is still there"

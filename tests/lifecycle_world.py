@@ -16,11 +16,11 @@ import torch._inductor.config as config
 import torch._inductor.utils as utils
 import wrapt
 from conftest import Snapshot
+from internals import CONSUMER
 from lifecycle_model import EXTRA, MIN_SMS
 from this_torch import CONSUMER_TAKES_DTYPES, THREADS_KEEP_COPIES, VALUES_PER_THREAD
 
 import inductor_override as io
-from inductor_override.patches import select as patches
 
 NAMES = {MIN_SMS: "max_autotune_gemm_min_sms", EXTRA: "epilogue_fusion"}
 THREADS, TASKS = ("thread a", "thread b"), ("task a", "task b")
@@ -47,8 +47,6 @@ class World:
         self.scopes: dict[int, io.Scope] = {}
         self.patches: dict[int, object] = {}
         self.entered: list[tuple[object, str]] = []
-        row = next(r for r in patches.serving(torch.__version__).TARGETS if r.role == "consumer")
-        self.consumer = patches.find_target(row, utils)
         self.layout = mock.Mock(device=torch.device("cuda", 0), dtype=torch.float16)
         self.loop = asyncio.new_event_loop()
         self.threads = {name: ThreadPoolExecutor(1) for name in THREADS}
@@ -160,7 +158,7 @@ class World:
     def ask(self, runner: str) -> bool:
         """As lowering asks."""
         asking = (self.layout,) if not CONSUMER_TAKES_DTYPES else (self.layout, [torch.float16])
-        return self.run(runner, lambda: vars(utils)[self.consumer](*asking))
+        return self.run(runner, lambda: vars(utils)[CONSUMER](*asking))
 
     def at_the_gate(self) -> tuple[list[str], int]:
         """Who stands there, lowest first, and how many layers of ours."""

@@ -14,11 +14,11 @@ import pytest
 import torch
 import torch._inductor.compile_fx
 import torch._inductor.config as config
+from internals import installation
 from this_torch import COMPILES_IN_CHILDREN, VALUES_PER_THREAD
 from torch._inductor.graph import GraphLowering
 
 import inductor_override as io
-from inductor_override.install.installation import installation
 
 OPTION = "max_autotune_gemm_min_sms"
 needs_children = pytest.mark.skipif(
@@ -243,7 +243,7 @@ def test_a_fork_while_another_thread_compiles(no_trace, monkeypatch, compiled):
     child = os.fork()
     if child == 0:
         io.disable()
-        os._exit(0 if installation.installed is False else 1)
+        os._exit(0 if io.status().installed is False else 1)
     status = os.waitpid(child, 0)[1]
     go_on.set()
     thread.join(60)

@@ -14,10 +14,10 @@ import pickle
 import pytest
 import torch
 import torch._inductor.config as config
+from internals import installation
 from this_torch import CONFIG_HAS_ENTRIES, HAS_CONFIG_HASH, VALUES_PER_THREAD
 
 import inductor_override as io
-from inductor_override.install.installation import installation
 
 OPTION = "max_autotune_gemm_min_sms"
 PLAIN = not CONFIG_HAS_ENTRIES  # plain dicts; load_config takes every key
@@ -60,7 +60,7 @@ def read_override(entry):
 
 
 def stock_compile_works(compiled) -> None:
-    assert not installation.installed
+    assert not io.status().installed
     torch._dynamo.reset()
     compiled()
 

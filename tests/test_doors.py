@@ -20,7 +20,6 @@ from this_torch import (
 )
 
 import inductor_override as io
-from inductor_override.install.installation import installation
 
 OPTION = "max_autotune_gemm_min_sms"
 
@@ -80,7 +79,7 @@ def test_torch_compile_above_and_below_the_decorator(lowered):
         above(torch.randn(4, 4))
         below(torch.randn(4, 4))
     assert lowered == [7, 8]
-    assert not installation.installed
+    assert not io.status().installed
 
 
 def test_fullgraph_above_the_decorator_works_or_is_refused_by_torch(lowered):
@@ -97,7 +96,7 @@ def test_fullgraph_above_the_decorator_works_or_is_refused_by_torch(lowered):
     except Exception as error:
         refused = str(error)
     assert lowered == [7] or refused
-    assert not installation.installed
+    assert not io.status().installed
 
 
 def test_a_scope_inside_a_compiled_function_is_never_silently_without_effect(lowered, recwarn):
@@ -109,7 +108,7 @@ def test_a_scope_inside_a_compiled_function_is_never_silently_without_effect(low
     function(torch.randn(4, 4))
     said = [w for w in recwarn if w.category is io.NoEffectWarning]
     assert lowered == [7] or said
-    assert not installation.installed
+    assert not io.status().installed
 
 
 def graph():

@@ -13,10 +13,10 @@ import pytest
 import torch
 import torch._inductor.utils as utils
 import wrapt
+from internals import CONSUMER
 from this_torch import CONSUMER_TAKES_DTYPES
 
 import inductor_override as io
-from inductor_override.patches import select as patches
 
 pytestmark = pytest.mark.filterwarnings("ignore::inductor_override.NoEffectWarning")
 
@@ -38,9 +38,7 @@ foreign.__module__ = "someones_package.kernels"
 
 def ask_as_lowering_does() -> bool:
     """Through the consumer, by the name that it has in torch's module."""
-    patch = patches.serving(torch.__version__)
-    row = next(row for row in patch.TARGETS if row.role == "consumer")
-    consumer = vars(utils)[patches.find_target(row, utils)]
+    consumer = vars(utils)[CONSUMER]
     layout = mock.Mock(device=torch.device("cuda", 0), dtype=torch.float16)
     how = {"max_autotune": True}
     with torch._inductor.config.patch(how):
@@ -253,11 +251,6 @@ print(live, utils.is_big_gpu is unsloth_like.is_big_gpu)
 """
 
 
-def consumer():
-    row = next(row for row in patches.serving(torch.__version__).TARGETS if row.role == "consumer")
-    return patches.find_target(row, utils)
-
-
 def theirs_instead(*args, **kwargs):
     return False
 
@@ -267,7 +260,7 @@ theirs_instead.__module__ = "someones_package.kernels"
 
 def test_who_replaces_what_asks_the_gate_is_named(monkeypatch, compiled, caplog):
     """It may not ask: then nothing of ours has a say."""
-    name = consumer()
+    name = CONSUMER
     monkeypatch.setattr(utils, name, vars(utils)[name])
     io.enable(min_sms=0)
     setattr(utils, name, theirs_instead)
@@ -281,14 +274,14 @@ def test_who_replaces_what_asks_the_gate_is_named(monkeypatch, compiled, caplog)
 
 
 def test_what_asks_the_gate_was_replaced_before(monkeypatch):
-    monkeypatch.setattr(utils, consumer(), theirs_instead)
+    monkeypatch.setattr(utils, CONSUMER, theirs_instead)
     with pytest.raises(io.UnsupportedTorchError, match=r"replaced by someones_package\.kernels"):
         io.enable(min_sms=0)
 
 
 def test_a_replacement_that_comes_to_ask_the_gate_is_worked_with(monkeypatch, set_sms, no_trace):
     """As device plugins do: they pass on what is not for their device."""
-    name, torchs_own = consumer(), vars(utils)[consumer()]
+    name, torchs_own = CONSUMER, vars(utils)[CONSUMER]
 
     def plugin(layout, *args):
         if layout.device.type == "someones":
@@ -304,7 +297,7 @@ def test_a_replacement_that_comes_to_ask_the_gate_is_worked_with(monkeypatch, se
 
 
 def test_a_replacement_that_decides_by_itself_is_named_with_a_remedy(monkeypatch):
-    name_there = consumer()
+    name_there = CONSUMER
     monkeypatch.setattr(utils, name_there, theirs_instead)
     with pytest.raises(io.UnsupportedTorchError) as raised:
         io.enable(min_sms=0)

@@ -6,10 +6,10 @@ import contextlib
 import operator
 
 import pytest
+from internals import Hook
 
 import inductor_override as inductor_override_package
 import inductor_override as io
-from inductor_override.install.installation import installation
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::inductor_override.NoEffectWarning"),
@@ -72,8 +72,6 @@ def test_an_interrupt_within_a_step(where, after, disabled, monkeypatch, ask, no
 
 def test_a_failure_half_way_installs_nothing(monkeypatch, no_trace):
     """The second row cannot be wrapped: the first comes off again, and so does the option."""
-    from inductor_override.hooks.hook import Hook
-
     attach = Hook.attach
 
     def fails_for_consumer(self):
@@ -84,5 +82,5 @@ def test_a_failure_half_way_installs_nothing(monkeypatch, no_trace):
     monkeypatch.setattr(Hook, "attach", fails_for_consumer)
     with pytest.raises(RuntimeError, match=r"^no$"):
         io.enable(min_sms=0)
-    assert not installation.installed
+    assert not io.status().installed
     assert no_trace.differences() == []

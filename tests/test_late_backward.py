@@ -13,12 +13,11 @@ import torch
 import torch._inductor.compile_fx
 import torch._inductor.config as config
 import torch._inductor.utils as utils
+from internals import CONSUMER
 from this_torch import HAS_AOT_CACHE, HOOKS_GRAPHS
 from torch._inductor.graph import GraphLowering
 
 import inductor_override as io
-from inductor_override.install.installation import installation
-from inductor_override.patches import select as patches
 
 OPTION = "max_autotune_gemm_min_sms"
 COMPILE_FX = torch._inductor.compile_fx.compile_fx  # torch's own: no hook is on it yet
@@ -125,7 +124,7 @@ def test_a_backward_graph_has_the_value_of_its_forward_graph(lowered, case, wher
         scope.__exit__(None, None, None)
     assert lowered == [expected] * 2
     io.disable()
-    assert not installation.installed
+    assert not io.status().installed
 
 
 def test_a_late_backward_leaves_nothing_behind_in_its_thread(lowered, in_thread):
@@ -241,8 +240,6 @@ def test_someone_elses_compile_fx(monkeypatch, lowered):
 @pytest.mark.parametrize("value", [-1, 7])
 def test_a_torch_that_has_changed_since_fails_no_backward(lowered, caplog, value):
     """Someone has replaced what asks the gate, so that the hooks cannot be put on."""
-    row = next(row for row in patches.serving(torch.__version__).TARGETS if row.role == "consumer")
-    name = patches.find_target(row, utils)
     if value == -1:
         io.enable()
     else:
@@ -253,7 +250,7 @@ def test_a_torch_that_has_changed_since_fails_no_backward(lowered, caplog, value
     def never(*args, **kwargs):
         return False
 
-    with mock.patch.object(utils, name, never):
+    with mock.patch.object(utils, CONSUMER, never):
         backward(out)
     assert lowered == [value, None]
     said = [r.getMessage() for r in caplog.records if r.name == "inductor_override"]

@@ -13,6 +13,7 @@ import torch
 import torch._inductor.compile_fx as compile_fx
 import torch._inductor.config as config
 import torch._inductor.utils as utils
+from internals import select as patches
 from this_torch import (
     CONFIG_HAS_ENTRIES,
     GATE_TAKES_DEVICE,
@@ -24,7 +25,6 @@ from this_torch import (
 import inductor_override as io
 from inductor_override import UnsupportedTorchError
 from inductor_override.install import on_import
-from inductor_override.patches import select as patches
 from inductor_override.patches.contract import PatchModule, Target
 from inductor_override.request.names import CONFIG
 

@@ -209,7 +209,7 @@ def test_it_says_that_everything_is_switched_off():
         INDUCTOR_OVERRIDE_DISABLE="1",
     )
     assert (done.returncode, done.stdout) == (0, "False True\n")
-    assert "inductor-override: not in force: INDUCTOR_OVERRIDE_DISABLE=1\n" in done.stderr
+    assert "inductor-override: the override is off: INDUCTOR_OVERRIDE_DISABLE=1\n" in done.stderr
 
 
 def test_no_command_is_a_typing_error():
@@ -233,7 +233,7 @@ def test_an_environment_without_the_package_is_told():
     told = subprocess.run(
         [sys.executable, "-c", hidden], capture_output=True, text=True, check=True
     )
-    assert "not in force in" in told.stderr
+    assert "the override is off in" in told.stderr
     assert "Traceback" not in told.stderr
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
-import torch
 import torch._inductor.config as config
 from conftest import Snapshot
+from internals import patched
 from this_torch import CONFIG_HAS_ENTRIES, OPTIONS_IMPLY_OTHERS, VALUES_PER_THREAD
 
 import inductor_override as io
-from inductor_override.patches import select as patches
 
 OPTION = "max_autotune_gemm_min_sms"
 EXTRA = "epilogue_fusion"  # a plain bool in every release
@@ -29,12 +26,6 @@ def depth(function: object) -> int:
     while isinstance(function, (wrapt.FunctionWrapper, wrapt.ObjectProxy)):
         count, function = count + 1, function.__wrapped__
     return count
-
-
-def patched() -> list[object]:
-    rows = patches.serving(torch.__version__).TARGETS
-    owners = [sys.modules[row.owner] for row in rows]
-    return [vars(o)[patches.find_target(row, o)] for row, o in zip(rows, owners, strict=True)]
 
 
 def test_one_layer_while_it_is_open_none_before_and_after(no_trace):

@@ -1,4 +1,4 @@
-"""`inductor-override run`: any command, with the override in force in it and in its children."""
+"""`inductor-override run`: any command, with the override on in it and in its children."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class NotExecutableError(EndError):
 )
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(min_sms: int, settings: tuple[str, ...], command: tuple[str, ...]) -> None:
-    """Start COMMAND with the override in force in it and in its Python children.
+    """Start COMMAND with the override on in it and in its Python children.
 
     Works on every torch from 2.0 on, also for commands that start Python in turn: torchrun,
     vllm serve, pytest. COMMAND takes the place of this process, so its exit status and its signals
@@ -76,7 +76,7 @@ def run(min_sms: int, settings: tuple[str, ...], command: tuple[str, ...]) -> No
     if chosen:
         environment[ENV_SETTINGS] = json.dumps(chosen)
     if switched_off():
-        click.echo(f"inductor-override: not in force: {ENV_DISABLE}=1", err=True)
+        click.echo(f"inductor-override: the override is off: {ENV_DISABLE}=1", err=True)
     if notice := reach.notice(command, environment):
         click.echo(f"inductor-override: {notice}", err=True)
     _restore_signals()
@@ -124,7 +124,7 @@ def _settings(given: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _refuse_unsupported() -> None:
-    """What cannot be in force is not started, where torch is imported anyway."""
+    """Where torch is imported anyway, start nothing in which the override cannot work."""
     try:
         with contextlib.redirect_stderr(io.StringIO()):  # torch 2.0 has much to say when imported
             inductor_override.enable()

@@ -35,7 +35,7 @@ class CompileHooks:
     """The hooks on Inductor's compiler.
 
     Args:
-        reopen: puts the values of a graph in force, whatever has ended since.
+        reopen: applies the values of a graph, whatever has ended since.
     """
 
     def __init__(self, gate: Gate, child: ChildHook, reopen: late_backward.Reopen) -> None:
@@ -59,7 +59,7 @@ class CompileHooks:
                     wrapped, args, kwargs, self.scopes.values_here(), self.reopen, outside_compile
                 )
             result = wrapped(*args, **kwargs)
-            if here.deepest == depth + 1:  # where all layers of options are in force
+            if here.deepest == depth + 1:  # where all layers of options apply
                 self._trace()
         finally:
             here.depth, here.counting = depth, outer

@@ -46,9 +46,9 @@ def with_values(
 ) -> tuple[Any, Any]:
     """Arguments for `compile_fx` whose `inner_compile` compiles with these values, at any time.
 
-    While that call of `compile_fx` runs they are in force, and torch may have patched some of them
-    for a reason: then nothing is done, and no frame is added either (torch takes many stack traces
-    in a compile, and pays for each frame in each).
+    While that call of `compile_fx` runs the values apply, and torch may have patched some of them
+    for a reason: then nothing is done. No frame is added either: torch takes many stack traces in a
+    compile, and pays for each frame in each.
     """
     import wrapt
 

@@ -136,7 +136,7 @@ class Installation:
 
     @contextmanager
     def reopen(self, graph: GraphValues) -> Iterator[None]:
-        """Have these values in force for the compile of one graph, in any thread and at any time.
+        """Apply these values to the compile of one graph, in any thread and at any time.
 
         Where torch cannot be patched any more torch decides: the user's call must not fail.
         """

@@ -33,7 +33,7 @@ class Waiting:
     Attributes:
         waiting: whether Inductor's import will be noticed.
         arranged: whether this was asked for before Inductor was imported.
-        problem: why the environment's value is not in force.
+        problem: why the environment's value does not apply.
     """
 
     def __init__(self) -> None:
@@ -127,7 +127,7 @@ def _catch_up(imported_now: ModuleType | None = None) -> None:
         _install(names)
     except Exception as error:
         state.waiting = False
-        state.problem = f"the environment's value is not in force: {error}"
+        state.problem = f"{ENV_OPTION} has no effect: {error}"
         _warn_of((state.problem,))
     finally:
         state.busy = False

@@ -15,7 +15,7 @@ def _arrange() -> None:
         from inductor_override.install import on_import
     except ImportError as error:
         print(
-            f"inductor-override: not in force in {sys.executable}: {error}. "
+            f"inductor-override: the override is off in {sys.executable}: {error}. "
             "Install inductor-override in that environment too",
             file=sys.stderr,
         )
