@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-import functools
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from unittest import mock
@@ -32,9 +31,21 @@ STOCK = vars(utils)["is_big_gpu"]
 
 
 if THREADS_KEEP_COPIES:
-    EXPORT = functools.partial(config.save_config_portable, readonly_values=True)
+
+    def export():
+        return config.save_config_portable(readonly_values=True)
+
+elif hasattr(config, "save_config_portable"):
+
+    def export():
+        return config.save_config_portable()
+
 else:
-    EXPORT = getattr(config, "save_config_portable", lambda: pickle.loads(config.save_config()))
+
+    def export():
+        return pickle.loads(config.save_config())
+
+
 PLAIN, WRAPPERS = ("yes", "no"), ("passing wrapper", "yes wrapper")
 
 
@@ -186,7 +197,7 @@ class World:
         """As the FX graph cache's key has it: from 2.13 on out of a dict that each thread keeps."""
 
         def read() -> list[object]:
-            in_key = EXPORT()
+            in_key = export()
             return [in_key.get(NAMES[key]) for key in (MIN_SMS, EXTRA)]
 
         return self.run(runner, read)

@@ -337,7 +337,7 @@ def test_it_may_be_set_in_the_script_after_torch_is_imported(run_with_torch):
 
 @by_entry_point
 def test_set_after_inductor_is_imported_it_is_too_late_and_status_says_so(run_with_torch):
-    setting = f"import os, torch._inductor.config; os.environ[{VARIABLE!r}] = '28'\n"
+    setting = f"import os, torch._inductor.compile_fx; os.environ[{VARIABLE!r}] = '28'\n"
     seen, _ = run_with_torch(setting + SEEN + PRINT)
     assert seen["value"] is None
     assert "after torch had imported Inductor" in seen["problem"]

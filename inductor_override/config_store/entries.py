@@ -24,9 +24,6 @@ class Entries(ConfigStore):
 
     def __init__(self, config: ModuleType) -> None:
         super().__init__(config)
-        self._without: dict[str, Any] = {}
-        self._with: dict[str, Any] = {}
-        """The config's options before and after the package has added its own."""
         self._stand_ins = StandIns(
             config,
             {
@@ -52,30 +49,22 @@ class Entries(ConfigStore):
 
         held = vars(self.config)
         self._stand_ins.put_on()
-        self._without = held["_config"]
         # A new dict instead of a new key: another thread may be walking through the old dict.
-        self._with = {
-            **self._without,
-            OPTION: self._new_entry(_config_module, Default(default)),
-        }
-        held["_config"] = self._with
+        entry = self._new_entry(_config_module, Default(default))
+        held["_config"] = {**held["_config"], OPTION: entry}
 
     def remove(self) -> None:
         held = vars(self.config)
-        options = held["_config"]
-        if OPTION in options:
-            same = options is self._with and len(options) == len(self._without) + 1
-            without = {key: entry for key, entry in options.items() if key != OPTION}
-            held["_config"] = self._without if same else without
+        held["_config"] = {key: e for key, e in held["_config"].items() if key != OPTION}
         self._stand_ins.take_off()
-        self._with = {}
 
     def default(self, key: str = OPTION) -> Any:
         return self._entry(key).default
 
     def set_default(self, value: Any, key: str = OPTION) -> None:
-        own = key in self._with and key == OPTION
-        self._entry(key).default = Default(value) if own else value
+        entry = self._entry(key)
+        own = type(entry.default) is Default
+        entry.default = Default(value) if own else value
         if not own:
             self._forget_everywhere()
 
@@ -106,40 +95,39 @@ class Entries(ConfigStore):
         return int(entry.default) if _is_unset(value) else value
 
     def _get_dict(
-        self, torchs_own: Any, ignored_keys: Any = None, *args: Any, **kwargs: Any
+        self, method: Any, ignored_keys: Any = None, *args: Any, **kwargs: Any
     ) -> dict[str, Any]:
         """torch's `_get_dict`, with the option in keys only where the gate goes by it."""
         ignored = (*(ignored_keys or ()), OPTION)
         try:
-            found = torchs_own(list(ignored), *args, **kwargs)
+            found = method(self.config, list(ignored), *args, **kwargs)
         except (KeyError, RuntimeError):
             # Another thread has put the option in, or taken it out, while torch went through it.
-            found = torchs_own(list(ignored), *args, **kwargs)
+            found = method(self.config, list(ignored), *args, **kwargs)
         is_copy = not (ignored_keys or args or kwargs)  # `torch.compile(options=)` looks for names
         if OPTION not in ignored[:-1] and self.has(OPTION) and (is_copy or self.in_keys()):
             found[OPTION] = self.min_sms()
         return found  # type: ignore[no-any-return]
 
-    def _get_hash(self, torchs_own: Any) -> bytes:
+    def _get_hash(self, method: Any) -> bytes:
         """torch's hash of the whole config, which neither is kept nor was kept with another value.
 
         torch keeps one until an option changes in this thread.
         """
         self._forget_hash()
         try:
-            return torchs_own()  # type: ignore[no-any-return]
+            return method(self.config)  # type: ignore[no-any-return]
         finally:
             self._forget_hash()
 
-    @staticmethod
-    def _mark_get_dict_dirty(torchs_own: Any, name: str) -> None:
+    def _mark_get_dict_dirty(self, method: Any, name: str) -> None:
         """From torch 2.13 on: note which option a thread has to read again.
 
         Not the package's option: torch keeps no value of it, and a thread would look for an option
         that may be gone then.
         """
         if name != OPTION:
-            torchs_own(name)
+            method(self.config, name)
 
     def _forget_hash(self) -> None:
         vars(self.config)["_is_dirty"] = True

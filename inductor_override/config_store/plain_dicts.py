@@ -79,16 +79,13 @@ class PlainDicts(ConfigStore):
     def restore(self, key: str, prior: Any) -> None:
         self.write(key, prior)
 
-    def _for_keys(self, torchs_own: Any, *args: Any, **kwargs: Any) -> Any:
-        return self._read_a_copy(torchs_own, self.in_keys(), *args, **kwargs)
+    def _for_keys(self, method: Any, *args: Any, **kwargs: Any) -> Any:
+        return self._read_a_copy(method, self.in_keys(), *args, **kwargs)
 
-    def _for_copy(self, torchs_own: Any, *args: Any, **kwargs: Any) -> Any:
-        return self._read_a_copy(torchs_own, True, *args, **kwargs)
+    def _for_copy(self, method: Any, *args: Any, **kwargs: Any) -> Any:
+        return self._read_a_copy(method, True, *args, **kwargs)
 
-    def _read_a_copy(self, torchs_own: Any, with_option: bool, *args: Any, **kwargs: Any) -> Any:
-        method = getattr(torchs_own, "__func__", None)
-        if method is None:  # someone else's function on the module
-            return torchs_own(*args, **kwargs)
+    def _read_a_copy(self, method: Any, with_option: bool, *args: Any, **kwargs: Any) -> Any:
         options = vars(self.config)["_config"].copy()
         if not with_option:
             options.pop(OPTION, None)

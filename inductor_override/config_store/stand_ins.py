@@ -19,41 +19,29 @@ class StandIns:
 
     Args:
         config: `torch._inductor.config`.
-        by_name: a function for each method; it is called with torch's method first. Methods that
-            this release does not have are left out.
+        by_name: a function for each method; it is called with torch's unbound method first. Methods
+            that this release does not have are left out.
     """
 
     def __init__(self, config: ModuleType, by_name: dict[str, StandIn]) -> None:
         self._held = vars(config)
-        self._before: dict[str, Any] = {}
         self._functions = {
-            name: self._bound(config, name, function)
+            name: _stand_in(function, getattr(type(config), name))
             for name, function in by_name.items()
             if hasattr(type(config), name)
         }
 
     def put_on(self) -> None:
-        """Someone else's function of that name on the module is called in the place of torch's."""
-        for name, function in self._functions.items():
-            there = self._held.get(name)
-            if there is not function:
-                self._before[name] = there
-                self._held[name] = function
+        self._held.update(self._functions)
 
     def take_off(self) -> None:
-        """Take the stand-ins off where they are still the ones that torch finds."""
         for name, function in self._functions.items():
             if self._held.get(name) is function:
-                before = self._before.pop(name, None)
-                if before is None:
-                    del self._held[name]
-                else:
-                    self._held[name] = before
+                del self._held[name]
 
-    def _bound(self, config: ModuleType, name: str, function: StandIn) -> StandIn:
-        torchs_own = getattr(type(config), name).__get__(config)
 
-        def stand_in(*args: Any, **kwargs: Any) -> Any:
-            return function(self._before.get(name) or torchs_own, *args, **kwargs)
+def _stand_in(function: StandIn, method: StandIn) -> StandIn:
+    def stand_in(*args: Any, **kwargs: Any) -> Any:
+        return function(method, *args, **kwargs)
 
-        return stand_in
+    return stand_in

@@ -42,11 +42,6 @@ class ChildHook:
         hook.attach()
         self._hook = hook
 
-    def attach_if_loaded(self) -> None:
-        """Attach, but import nothing."""
-        if _MODULE in sys.modules:
-            self.attach()
-
     def detach(self) -> None:
         hook, self._hook = self._hook, None
         if hook is not None:

@@ -71,16 +71,22 @@ class Installation:
     def gate_hook(self) -> Hook | None:
         return self._hooks.get("gate")
 
-    def hold(self, holder: Holder, key: object = None) -> OpenScopes:
+    def hold(
+        self, holder: Holder, key: object = None, modules: dict[str, ModuleType] | None = None
+    ) -> OpenScopes:
         """Install if need be, and stay installed until `release` of the same two.
+
+        Args:
+            modules: what is imported of the modules that the package touches; None: import all.
 
         Raises:
             UnsupportedTorchError: this torch cannot be patched. Nothing changed.
         """
         # Before the lock is taken: an import runs other packages' code, and may wait for a thread
         # that waits for the lock.
-        modules = {name: importlib.import_module(name) for name in (CONFIG, *_OWNERS)}
-        load_wrapt()
+        modules = modules or {name: importlib.import_module(name) for name in (CONFIG, *_OWNERS)}
+        if len(modules) > 1:  # there is something to hook
+            load_wrapt()
         with self.lock:
             self._install(modules)
             self._held.add((holder, key))
@@ -116,23 +122,6 @@ class Installation:
             self.store.set_default(default)
             if self.store.default_is_value and self.scopes.rebase(default):
                 self.store.write(OPTION, now)
-
-    def hold_for_environment(
-        self, modules: dict[str, ModuleType], still: Callable[[], bool]
-    ) -> None:
-        """Install what is imported so far.
-
-        Args:
-            still: asked under the lock: whether `disable` has not come first.
-
-        Raises:
-            UnsupportedTorchError: as `hold`.
-        """
-        load_wrapt()
-        with self.lock:
-            if still():
-                self._install(modules)
-                self._held.add(("environment", None))
 
     @contextmanager
     def reopen(self, graph: GraphValues) -> Iterator[None]:
@@ -227,7 +216,6 @@ class Installation:
             found = hook.attach()
             if decides:
                 gate.foreign.watch(row.role, hook, found)
-        self._child.attach_if_loaded()
 
     def _finish_uninstalling(self) -> None:
         """What an interrupt has stopped."""

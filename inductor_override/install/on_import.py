@@ -135,8 +135,10 @@ def _catch_up(imported_now: ModuleType | None = None) -> None:
 
 def _install(names: tuple[str, ...]) -> None:
     """The option first, when Inductor's config is there; each hook when its module is."""
+    # torch 2.5 imports the config when it is imported itself, long before the rest of Inductor.
+    all_of_inductor = len(names) == len(_AWAITED)
     if not os.environ.get(ENV_OPTION):
-        state.waiting = False
+        state.waiting = not all_of_inductor
         return
     from inductor_override.request.environment import read_environment
 
@@ -151,10 +153,10 @@ def _install(names: tuple[str, ...]) -> None:
     if first:
         installation.set_process_wide(found.min_sms, ENV_OPTION)
     modules = {name: sys.modules[name] for name in names}
-    installation.hold_for_environment(modules, lambda: state.waiting)
+    installation.hold("environment", modules=modules)
     if first and found.settings:
         _apply(found.settings)
-    state.waiting = len(names) < len(_AWAITED)
+    state.waiting = not all_of_inductor
 
 
 def _apply(settings: dict[str, Any]) -> None:
