@@ -104,7 +104,8 @@ class Entries(ConfigStore):
         except (KeyError, RuntimeError):
             # Another thread has put the option in, or taken it out, while torch went through it.
             found = method(self.config, list(ignored), *args, **kwargs)
-        is_copy = not (ignored_keys or args or kwargs)  # `torch.compile(options=)` looks for names
+        # Without arguments torch makes a copy, in which `torch.compile(options=)` looks for names.
+        is_copy = ignored_keys is None and not args and not kwargs
         if OPTION not in ignored[:-1] and self.has(OPTION) and (is_copy or self.in_keys()):
             found[OPTION] = self.min_sms()
         return found  # type: ignore[no-any-return]
