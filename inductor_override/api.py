@@ -40,7 +40,7 @@ def override(min_sms: int = 0, *, isolate: bool = False, **inductor_config: Any)
         **inductor_config: other options of `torch._inductor.config` for the same scope.
 
     Raises:
-        TypeError, ValueError: `min_sms` is not an int >= 0, `isolate` is no bool, or there is no
+        TypeError, ValueError: `min_sms` is not an int >= 0, `isolate` is not a bool, or there is no
             such option, or its value is of another kind than the present one (a text for a bool).
         UnsupportedTorchError: on entry, if this torch has another shape than any known.
 
@@ -82,15 +82,15 @@ def enable(min_sms: int | None = None, **inductor_config: Any) -> None:
         value, set_by = found.min_sms, ENV_OPTION
         for problem in found.problems:
             say_once(problem)
-    _say_switch_problem()
+    else:
+        _say_switch_problem()
     if switched_off():
         say_once(f"enable() does nothing: {ENV_DISABLE}=1")
         return
-    installation.hold("enable")
     if value is None:
-        installation.set_process_wide(TORCH_DECIDES, None)
+        installation.hold("enable", process_wide=(TORCH_DECIDES, None))
     else:
-        installation.set_process_wide(value, set_by)
+        installation.hold("enable", process_wide=(value, set_by))
         _say_if_assigned(value)
 
 
@@ -134,7 +134,9 @@ def options(mode: str | None = None, *, min_sms: int = 0, **inductor_config: Any
         say_once(f"options() leaves {OPTION} out: {ENV_DISABLE}=1")
         return chosen
     installation.hold("options")
-    if not _autotunes(chosen):
+    config, selection = _config(), installation.selection
+    switches = selection.patch.AUTOTUNE_SWITCHES if selection else ()
+    if not any(chosen.get(name, getattr(config, name, False)) for name in switches):
         say_once(
             f"options(mode={mode!r}, min_sms={value}) does not switch max-autotune on, and the "
             "config has it off: unless you add it to the dict, nothing asks the gate. Use "
@@ -148,8 +150,7 @@ def make_available() -> None:
 
     Runs in Inductor's compile children: the parent sends its value with each graph.
     """
-    installation.hold("enable")
-    installation.set_process_wide(TORCH_DECIDES, None)
+    installation.hold("enable", process_wide=(TORCH_DECIDES, None))
 
 
 def _config() -> Any:
@@ -179,14 +180,6 @@ def _options_of_mode(mode: str | None) -> dict[str, Any]:
             f"(it has {', '.join(map(repr, known))})"
         )
     return dict(known[mode])
-
-
-def _autotunes(chosen: dict[str, Any]) -> bool:
-    config = _config()
-    return any(
-        chosen.get(name, getattr(config, name, False))
-        for name in ("max_autotune", "max_autotune_gemm")  # the second from 2.1 on
-    )
 
 
 def _say_switch_problem() -> None:

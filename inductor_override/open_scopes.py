@@ -3,8 +3,8 @@
 Until torch 2.11 an option has one value for the process. Scopes of two threads, or of two
 interleaved coroutines, then end in any order, and saving at entry what is put back at exit would
 leak one scope's value into the other. So the youngest open scope that names an option gives its
-value. A scope that ends below a younger one leaves to it what it found; that comes back when the
-younger one ends. torch's own `config.patch` between two scopes is found and put back like any other
+value. A scope that ends before a younger one hands its prior to the younger one, which restores it
+at its end. torch's own `config.patch` between two scopes is found and put back like any other
 value.
 
 From 2.12 on the same holds within one context (a thread, an asyncio task).
@@ -12,6 +12,7 @@ From 2.12 on the same holds within one context (a thread, an asyncio task).
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -19,7 +20,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from inductor_override.config_store.base import ConfigStore
-from inductor_override.messages import QuietLock
 from inductor_override.request.names import OPTION
 
 
@@ -89,7 +89,7 @@ class OpenScopes:
         lock: the installation's. It is not held while the gate is asked.
     """
 
-    def __init__(self, store: ConfigStore, lock: QuietLock) -> None:
+    def __init__(self, store: ConfigStore, lock: threading.RLock) -> None:
         self.store, self.lock = store, lock
         self._in_process: _Entries = ()
 
@@ -147,14 +147,14 @@ class OpenScopes:
             return here
 
     def drop_closed(self) -> None:
-        """Put back here what the values of closed entries have replaced.
+        """Undo the closed entries of this context.
 
-        A context may be a copy, made in a scope that has ended since.
+        The context may be a copy, made in a scope that has ended since.
         """
         with self.lock:
             entries = self._entries()
             if any(entry.closed for entry in entries):
-                for key, prior in self._to_put_back(entries, leave=True).items():
+                for key, prior in self._to_put_back(entries, hand_on=True).items():
                     self.store.restore(key, prior)
             self._in_process = tuple(e for e in self._in_process if not e.closed)
             if any(entry.closed for entry in _in_context.get()):
@@ -162,7 +162,7 @@ class OpenScopes:
 
     def value_here(self, key: str = OPTION) -> Any:
         """The value that a graph compiled here would have. Changes nothing."""
-        found = self._to_put_back(self._entries(), leave=False)
+        found = self._to_put_back(self._entries(), hand_on=False)
         return self.store.value_of(key, found[key]) if key in found else self._read(key)
 
     def values_here(self) -> GraphValues:
@@ -174,7 +174,7 @@ class OpenScopes:
 
     @contextmanager
     def reopen(self, graph: GraphValues) -> Iterator[None]:
-        """Apply these values here, as far as they do not apply already."""
+        """Set the graph's values where they differ from the present ones, until the block ends."""
         differing = {k: v for k, v in graph.values.items() if self._read(k) != v}
         have = self.counts_here()
         entries = [Entry({}, counts) for counts in graph.counts if counts not in have]
@@ -202,11 +202,11 @@ class OpenScopes:
                     return True
             return False
 
-    def _to_put_back(self, entries: _Entries, *, leave: bool) -> dict[str, Any]:
+    def _to_put_back(self, entries: _Entries, *, hand_on: bool) -> dict[str, Any]:
         """The priors of closed entries that no younger open entry needs, by option.
 
         Args:
-            leave: whether the younger open entries that need the others are given them.
+            hand_on: store such a prior in the younger entry that has set the same option.
         """
         found: dict[str, Any] = {}
         for entry in entries:
@@ -215,7 +215,7 @@ class OpenScopes:
                     found.setdefault(key, entry.priors[key])
                 elif key in found:
                     prior = found.pop(key)
-                    if leave:
+                    if hand_on:
                         entry.priors[key] = prior
         return found
 

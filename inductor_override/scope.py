@@ -6,7 +6,6 @@ import functools
 import html
 import inspect
 import sys
-import threading
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -38,7 +37,6 @@ class Scope:
     def __init__(self, values: dict[str, Any], *, isolate: bool) -> None:
         self._values = values
         self._isolate = isolate
-        self._lock = threading.Lock()
         self._open: list[Entry] = []
         self._counts = Counts()
         self._used = False
@@ -51,7 +49,10 @@ class Scope:
         return functools.partial(Scope, isolate=self._isolate), (self._values,)
 
     def __del__(self) -> None:
-        """Warn of what cannot have been meant. Changes nothing: a collection comes at any time."""
+        """Warn about a scope that was never entered or never left. Changes nothing.
+
+        A collection may come at any time, in any thread.
+        """
         if getattr(self, "_made_at", None) is None:
             return
         if any(not entry.closed for entry in self._open):
@@ -164,7 +165,7 @@ class Scope:
 
     def _entry_to_leave(self) -> Entry:
         """The youngest entry of this context; where it has none, the youngest of all."""
-        with self._lock:
+        with installation.lock:
             entries = [entry for entry in self._open if not entry.closed]
             if not entries:
                 raise RuntimeError(f"{self!r} is left, but it is not open")
@@ -271,7 +272,7 @@ def _check_decorated(function: Any) -> None:
 
 def _why_nothing_opened(counts: Counts) -> str | None:
     """None: a GPU was let through, or the graphs may have come from torch's caches."""
-    if counts.passed and counts.without_triton == counts.autotuned:
+    if counts.passed and counts.autotuned and counts.without_triton == counts.autotuned:
         return (
             "but max_autotune_gemm_backends names no TRITON, so the open gate adds no Triton "
             "template. Add TRITON to that list"

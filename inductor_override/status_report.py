@@ -26,6 +26,7 @@ class Status:
         torch: the version that is imported, else the one that is installed, else None.
         known: the range of releases that the package was written for.
         patch_module: the one in use, or the one that serves this release by its version.
+        lacks: what users of later releases have and users of this torch do not.
         gpu: the GPU that is here and its SMs, as far as torch has looked for one; else None.
         installed: whether the option is in Inductor's config.
         live: whether the gate that torch finds is the package's. False until torch imports it.
@@ -44,6 +45,7 @@ class Status:
     torch: str | None
     known: str
     patch_module: str | None
+    lacks: tuple[str, ...]
     gpu: str | None
     installed: bool
     live: bool
@@ -82,6 +84,7 @@ class Status:
             ("torch", f"{self.torch or 'not installed'} (known: {self.known})"),
             ("GPU", self.gpu or "none seen by torch yet"),
             ("patch module", self.patch_module or "none"),
+            ("not in this torch", "; ".join(self.lacks) or "nothing"),
             (OPTION, _in_words(self.min_sms)),
             ("held by", ", ".join(self.held_by) or "nobody"),
             ("scopes open", str(self.scopes_open)),
@@ -114,11 +117,12 @@ def status() -> Status:
             torch=torch,
             known=select.known_range(),
             patch_module=select.short_name(patch) if patch else None,
+            lacks=patch.LACKS if patch else (),
             gpu=_gpu(),
             installed=installation.installed,
             live=live,
             min_sms=value,
-            process_min_sms=installation.min_sms,
+            process_min_sms=installation.process_min_sms,
             scopes_open=installation.holders["scope"],
             held_by=tuple(sorted(holder for holder, n in installation.holders.items() if n)),
             foreign=tuple(foreign.named),
@@ -142,7 +146,7 @@ def _verdict(value: Any, live: bool) -> str:
     if installation.upstream_default is not None:
         later += f". This torch has its own {OPTION}: that is set, the gate is not touched"
     elif installation.gate_hook is None:
-        later += ". The gate is hooked as soon as torch imports it"
+        later += ". The gate is hooked when torch imports it"
     elif not live:
         later += ". Someone assigned to the gate: the hook goes on top before the gate is asked"
     if value == TORCH_DECIDES:

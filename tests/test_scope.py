@@ -315,7 +315,7 @@ def test_the_threshold_that_would_help_is_said(device, set_sms, caplog):
         else:
             assert utils.is_big_gpu(index_or_device=torch.device("cuda", 1)) is False
             assert "GPU cuda:1 has 28 SMs" in caplog.text
-    assert "28 or less lets this GPU through" in caplog.text
+    assert "Set the option to 28 or less" in caplog.text
 
 
 def test_another_option_for_enable_is_refused_with_what_to_write():

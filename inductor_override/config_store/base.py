@@ -17,16 +17,10 @@ from inductor_override.request.names import OPTION, TORCH_DECIDES
 class Default(int):
     """The process-wide value of the package's option, told apart from what someone assigns.
 
-    At its end torch's `config.patch` (before 2.15) assigns what it found; so does each compile with
+    At its end torch's `config.patch` (before torch 2.15) assigns what it found; so does each compile with
     `torch.compile(options=)`, in its thread. Nobody asked for that assignment: it must not win over
-    the process-wide value of later on. So assigning a `Default` is taking an assignment back.
+    the process-wide value of later on. So assigning a `Default` takes an assignment back.
     """
-
-    def __reduce__(self) -> tuple[type[int], tuple[int]]:
-        return int, (int(self),)  # to a process that may not have the package
-
-    def __deepcopy__(self, memo: object) -> Default:
-        return self  # torch 2.6 to 2.11 deepcopy what they read of the config
 
 
 class ConfigStore(ABC):

@@ -14,7 +14,7 @@ from inductor_override.request.names import OPTION
 class ContextEntries(Entries):
     """torch 2.12: a value is seen only in the thread, or asyncio task, that assigned it.
 
-    The default is the process's. The one hash of the whole config is the process's too.
+    Defaults, and the hash of the config, are shared by all threads.
     """
 
     kind = "entries per context"
@@ -81,7 +81,7 @@ class ContextEntries(Entries):
         entry.user_override.set(value)
 
     @staticmethod
-    def _new_entry(module: Any, default: Default) -> Any:
+    def _new_entry(module: Any, default: int) -> Any:
         entry = module._ConfigEntry(module.Config(default=default, value_type=int), OPTION)
         entry.user_override = _Assigned(entry.user_override, module._UNSET_SENTINEL)
         return entry
@@ -111,6 +111,13 @@ class CachedContextEntries(ContextEntries):
             and hasattr(config, "_mark_get_dict_dirty")
             and vars(config).keys() >= {"_get_dict_dirty_keys_var", "_hash_dirty_var"}
         )
+
+    def _get_hash(self, method: Any) -> Any:
+        self._forget_hash()
+        try:
+            return super()._get_hash(method)
+        finally:
+            self._forget_hash()
 
     def _forget_hash(self) -> None:
         vars(self.config)["_hash_dirty_var"].set(True)

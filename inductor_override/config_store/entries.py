@@ -7,23 +7,24 @@ from types import ModuleType
 from typing import Any
 
 from inductor_override.config_store.base import ConfigStore, Default
-from inductor_override.config_store.stand_ins import StandIns
-from inductor_override.request.names import OPTION
+from inductor_override.config_store.stand_ins import StandIns, View
+from inductor_override.request.names import OPTION, TORCH_DECIDES
 
 
 class Entries(ConfigStore):
     """torch 2.6 to 2.11: an entry for each option, its value for the whole process.
 
     torch reads the whole config with `_get_dict`: for the keys of its caches, for its hash, and to
-    copy it. A stand-in asks torch to leave the package's option out, and adds the option where it
-    counts. So nothing that torch keeps of the config ever holds the option, and nothing has to be
-    forgotten when the option comes, goes, or changes in another thread.
+    copy it. A stand-in shows torch the config without the package's option, and adds the option
+    where it counts. So nothing that torch keeps of the config ever holds the option, and nothing
+    has to be forgotten when the option comes, goes, or changes in another thread.
     """
 
     kind = "entries"
 
     def __init__(self, config: ModuleType) -> None:
         super().__init__(config)
+        self._own: Any = None
         self._stand_ins = StandIns(
             config,
             {
@@ -50,7 +51,7 @@ class Entries(ConfigStore):
         held = vars(self.config)
         self._stand_ins.put_on()
         # A new dict instead of a new key: another thread may be walking through the old dict.
-        entry = self._new_entry(_config_module, Default(default))
+        entry = self._own = self._new_entry(_config_module, Default(default))
         held["_config"] = {**held["_config"], OPTION: entry}
 
     def remove(self) -> None:
@@ -63,9 +64,10 @@ class Entries(ConfigStore):
 
     def set_default(self, value: Any, key: str = OPTION) -> None:
         entry = self._entry(key)
-        own = type(entry.default) is Default
-        entry.default = Default(value) if own else value
-        if not own:
+        if entry is self._own:
+            entry.default = Default(value)
+        else:
+            entry.default = value
             self._forget_everywhere()
 
     def prior(self, key: str) -> Any:
@@ -90,7 +92,9 @@ class Entries(ConfigStore):
 
     def min_sms(self) -> Any:
         # The option has no alias, no environment variable of torch's, and no mutable default.
-        entry = self._entry(OPTION)
+        entry = vars(self.config)["_config"].get(OPTION)
+        if entry is None:  # removed by another thread just now
+            return TORCH_DECIDES
         value = self._assigned(entry)
         return int(entry.default) if _is_unset(value) else value
 
@@ -98,34 +102,29 @@ class Entries(ConfigStore):
         self, method: Any, ignored_keys: Any = None, *args: Any, **kwargs: Any
     ) -> dict[str, Any]:
         """torch's `_get_dict`, with the option in keys only where the gate goes by it."""
-        ignored = (*(ignored_keys or ()), OPTION)
-        try:
-            found = method(self.config, list(ignored), *args, **kwargs)
-        except (KeyError, RuntimeError):
-            # Another thread has put the option in, or taken it out, while torch went through it.
-            found = method(self.config, list(ignored), *args, **kwargs)
+        found: dict[str, Any] = method(self._without_option(), ignored_keys, *args, **kwargs)
         # Without arguments torch makes a copy, in which `torch.compile(options=)` looks for names.
         is_copy = ignored_keys is None and not args and not kwargs
-        if OPTION not in ignored[:-1] and self.has(OPTION) and (is_copy or self.in_keys()):
+        if OPTION not in (ignored_keys or ()) and (is_copy or self.in_keys()) and self.has(OPTION):
             found[OPTION] = self.min_sms()
-        return found  # type: ignore[no-any-return]
+        return found
 
-    def _get_hash(self, method: Any) -> bytes:
-        """torch's hash of the whole config, which neither is kept nor was kept with another value.
+    def _get_hash(self, method: Any) -> Any:
+        """torch's hash of the config, computed anew at each call.
 
-        torch keeps one until an option changes in this thread.
+        torch keeps a hash until an option changes in this thread.
         """
-        self._forget_hash()
-        try:
-            return method(self.config)  # type: ignore[no-any-return]
-        finally:
-            self._forget_hash()
+        return method(self._without_option())
+
+    def _without_option(self) -> View:
+        options = vars(self.config)["_config"].copy()
+        options.pop(OPTION, None)
+        return View(self.config, options)
 
     def _mark_get_dict_dirty(self, method: Any, name: str) -> None:
         """From torch 2.13 on: note which option a thread has to read again.
 
-        Not the package's option: torch keeps no value of it, and a thread would look for an option
-        that may be gone then.
+        Skips the package's option: by the next read it may have been removed.
         """
         if name != OPTION:
             method(self.config, name)
@@ -153,7 +152,7 @@ class Entries(ConfigStore):
         entry.user_override = value
 
     @staticmethod
-    def _new_entry(module: Any, default: Default) -> Any:
+    def _new_entry(module: Any, default: int) -> Any:
         class OptionEntry(module._ConfigEntry):  # type: ignore[misc]
             """Assigning a `Default` to it makes it one to which nothing is assigned."""
 

@@ -6,8 +6,8 @@ from types import ModuleType
 from typing import Any
 
 from inductor_override.config_store.base import ConfigStore
-from inductor_override.config_store.stand_ins import StandIns
-from inductor_override.request.names import OPTION
+from inductor_override.config_store.stand_ins import StandIns, View
+from inductor_override.request.names import OPTION, TORCH_DECIDES
 
 
 class PlainDicts(ConfigStore):
@@ -39,17 +39,34 @@ class PlainDicts(ConfigStore):
 
     def add(self, default: int) -> None:
         self._stand_ins.put_on()
-        # In place: a value that another thread assigns while the dict is exchanged is lost.
         vars(self.config)["_allowed_keys"].add(OPTION)
-        self.set_default(default)
+        if "_default" in vars(self.config):  # from 2.1 on
+            vars(self.config)["_default"][OPTION] = default
+        self._exchange({OPTION: default})
 
     def remove(self) -> None:
-        held = vars(self.config)
-        held["_config"].pop(OPTION, None)
-        held["_allowed_keys"].discard(OPTION)
+        self._exchange({})
+        vars(self.config)["_allowed_keys"].discard(OPTION)
         # The default stays. `load_config` and `config.patch` can bring the key back from a copy,
         # and `codegen_config` looks for the default of each key.
         self._stand_ins.take_off()
+
+    def _exchange(self, own: dict[str, Any]) -> None:
+        """Put a new dict in place of torch's, with or without the package's option.
+
+        In place the dict would change its size while a thread that compiles copies it.
+        """
+        held = vars(self.config)
+        old = held["_config"]
+        before = old.copy()
+        new = {key: value for key, value in before.items() if key != OPTION} | own
+        held["_config"] = new
+        for key, value in old.items():
+            if before.get(key) is not value and key != OPTION:  # assigned meanwhile
+                new[key] = value
+
+    def min_sms(self) -> Any:
+        return vars(self.config)["_config"].get(OPTION, TORCH_DECIDES)
 
     def default(self, key: str = OPTION) -> Any:
         held = vars(self.config)
@@ -89,14 +106,4 @@ class PlainDicts(ConfigStore):
         options = vars(self.config)["_config"].copy()
         if not with_option:
             options.pop(OPTION, None)
-        return method(_Copy(self.config, options), *args, **kwargs)
-
-
-class _Copy:
-    """The config to torch's methods, with other options in it, and no hash that is kept."""
-
-    def __init__(self, config: ModuleType, options: dict[str, Any]) -> None:
-        self._of, self._config, self._is_dirty = config, options, True
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._of, name)
+        return method(View(self.config, options), *args, **kwargs)

@@ -45,3 +45,16 @@ def _stand_in(function: StandIn, method: StandIn) -> StandIn:
         return function(method, *args, **kwargs)
 
     return stand_in
+
+
+class View:
+    """The config to torch's methods, with these options in it, and with no hash that is kept.
+
+    While a method walks through them no other thread adds one, or takes one out.
+    """
+
+    def __init__(self, config: ModuleType, options: dict[str, Any]) -> None:
+        self._of, self._config, self._is_dirty = config, options, True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._of, name)

@@ -5,25 +5,24 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Collection
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import Any, Literal, Protocol
 
 from inductor_override.hooks import late_backward, trace
 from inductor_override.hooks.compile_child import ChildHook
 from inductor_override.hooks.gate import Gate
-from inductor_override.open_scopes import Counts
+from inductor_override.open_scopes import Counts, GraphValues
 from inductor_override.request.names import OPTION, TORCH_DECIDES
 
 
-class _Here(threading.local):
-    """Of this thread."""
-
+class _ThreadState(threading.local):
     depth = deepest = 0
-    """How many calls of `compile_fx` it is in, and was in at the deepest."""
+    """Calls of `compile_fx` that this thread is in; the most since the outermost began."""
     counting: Collection[Counts] = ()
     """Where these calls are counted."""
 
 
-_here = _Here()
+_here = _ThreadState()
 
 
 def outside_compile() -> bool:
@@ -31,38 +30,59 @@ def outside_compile() -> bool:
     return _here.depth == 0
 
 
+class Keeper(Protocol):
+    """What the hooks need of the installation."""
+
+    def hold_while_compiling(self) -> object:
+        """Stay installed until `release("graph", ...)` of what is returned."""
+
+    def release(self, holder: Literal["graph"], key: object) -> None:
+        """End what `hold_while_compiling` has begun."""
+
+    def reopen(self, graph: GraphValues) -> AbstractContextManager[None]:
+        """Apply the values of a graph, whatever has ended since."""
+
+
 class CompileHooks:
     """The hooks on Inductor's compiler.
 
     Args:
-        reopen: applies the values of a graph, whatever has ended since.
+        keeper: keeps the option in the config while a graph is compiled.
     """
 
-    def __init__(self, gate: Gate, child: ChildHook, reopen: late_backward.Reopen) -> None:
-        self.gate, self.child, self.reopen = gate, child, reopen
+    def __init__(self, gate: Gate, child: ChildHook, keeper: Keeper) -> None:
+        self.gate, self.child, self.keeper = gate, child, keeper
         self.store, self.scopes = gate.store, gate.scopes
 
     def on_compile(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         """Around `compile_fx`, which calls itself again for each layer of options."""
-        if not self.gate.live:
-            return wrapped(*args, **kwargs)
         here = _here
         depth, outer = here.depth, here.counting
-        inputs = args[1] if len(args) > 1 else kwargs.get("example_inputs_")
-        counted = self._before_compile(inputs)
+        held = None if depth else self.keeper.hold_while_compiling()
         try:
+            if not self.gate.live:
+                return wrapped(*args, **kwargs)
+            inputs = args[1] if len(args) > 1 else kwargs.get("example_inputs_")
+            counted = self._before_compile(inputs)
             here.depth = here.deepest = depth + 1
             here.counting = counted
             options = args[3] if len(args) > 3 else kwargs.get("config_patches")
             if not options:  # else in the next layer: torch's patch has to be the inner one
                 args, kwargs = late_backward.with_values(
-                    wrapped, args, kwargs, self.scopes.values_here(), self.reopen, outside_compile
+                    wrapped,
+                    args,
+                    kwargs,
+                    self.scopes.values_here(),
+                    self.keeper.reopen,
+                    outside_compile,
                 )
             result = wrapped(*args, **kwargs)
             if here.deepest == depth + 1:  # where all layers of options apply
                 self._trace()
         finally:
             here.depth, here.counting = depth, outer
+            if held is not None:
+                self.keeper.release("graph", held)
         for counts in counted:
             if counts not in outer:  # not a layer of options, but a scope of its own in a compile
                 counts.graphs += 1
@@ -74,20 +94,24 @@ class CompileHooks:
         A backward graph that is compiled late, or a `compile_fx` that was imported by name before
         the hook was on it.
         """
-        if not self.gate.live:
-            return wrapped(*args, **kwargs)
         counted: Collection[Counts] = ()
-        if not kwargs.get("is_backward"):
-            counted = self._before_compile(args[1] if len(args) > 1 else None)
-        result = late_backward.compile_graph(
-            wrapped, args, kwargs, self.scopes.values_here, self.reopen
-        )
+        held = self.keeper.hold_while_compiling()
+        try:
+            if not self.gate.live:
+                return wrapped(*args, **kwargs)
+            if not kwargs.get("is_backward"):
+                counted = self._before_compile(args[1] if len(args) > 1 else None)
+            result = late_backward.compile_graph(
+                wrapped, args, kwargs, self.scopes.values_here, self.keeper.reopen
+            )
+        finally:
+            self.keeper.release("graph", held)
         for counts in counted:
             counts.graphs += 1
         return result
 
     def _before_compile(self, inputs: object) -> Collection[Counts]:
-        """Settle what others have done meanwhile; return who counts what is compiled here."""
+        """Bring hooks and scopes up to date; return the counts of the open scopes."""
         self.gate.foreign.keep_on_top()
         self.child.attach()
         self.scopes.drop_closed()

@@ -61,7 +61,7 @@ class Gate:
         if sms is not None and sms < min_sms:
             say_once(
                 f"GPU {device} has {sms} SMs and {OPTION} is {min_sms}, so Inductor has no GEMM or "
-                f"convolution templates for it. {sms} or less lets this GPU through"
+                f"convolution templates for it. Set the option to {sms} or less to let it through"
             )
             return False
         if self.set_by and not self.scopes.here():

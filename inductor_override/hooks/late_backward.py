@@ -28,12 +28,12 @@ _forward_graphs: WeakKeyDictionary[Any, GraphValues] = WeakKeyDictionary()
 Reopen = Callable[[GraphValues], AbstractContextManager[None]]
 
 
-class _Here(threading.local):
+class _ThreadState(threading.local):
     reopened = False
     """Whether the values of the graph that is compiled in this thread have been reopened."""
 
 
-_here = _Here()
+_here = _ThreadState()
 
 
 def with_values(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -20,7 +21,7 @@ from inductor_override.hooks.compile_fx import CompileHooks, outside_compile
 from inductor_override.hooks.foreign import Foreign
 from inductor_override.hooks.gate import Gate
 from inductor_override.hooks.hook import Hook, Wrapper, load_wrapt
-from inductor_override.messages import QuietLock, say_once
+from inductor_override.messages import say_once
 from inductor_override.open_scopes import Entry, GraphValues, OpenScopes
 from inductor_override.patches.select import Selection, select
 from inductor_override.request.names import COMPILE_FX, CONFIG, OPTION, TORCH_DECIDES, UTILS
@@ -37,8 +38,8 @@ class Installation:
     """
 
     def __init__(self) -> None:
-        self.lock = QuietLock()
-        self.min_sms = TORCH_DECIDES
+        self.lock = threading.RLock()
+        self.process_min_sms = TORCH_DECIDES
         """The process-wide value, from `enable` or the environment."""
         self.set_by: str | None = None
         """Who set it, for messages."""
@@ -56,6 +57,8 @@ class Installation:
         self._gate: Gate | None = None
         self._child = ChildHook()
         self._last: tuple[list[object], Selection] | None = None
+        self._to_say: list[str] = []
+        """What is logged once the lock is released."""
 
     @property
     def installed(self) -> bool:
@@ -72,12 +75,18 @@ class Installation:
         return self._hooks.get("gate")
 
     def hold(
-        self, holder: Holder, key: object = None, modules: dict[str, ModuleType] | None = None
+        self,
+        holder: Holder,
+        key: object = None,
+        *,
+        modules: dict[str, ModuleType] | None = None,
+        process_wide: tuple[int, str | None] | None = None,
     ) -> OpenScopes:
         """Install if need be, and stay installed until `release` of the same two.
 
         Args:
             modules: what is imported of the modules that the package touches; None: import all.
+            process_wide: the process-wide value from now on, and who sets it, for messages.
 
         Raises:
             UnsupportedTorchError: this torch cannot be patched. Nothing changed.
@@ -90,8 +99,24 @@ class Installation:
         with self.lock:
             self._install(modules)
             self._held.add((holder, key))
-            assert self.scopes is not None
-            return self.scopes
+            if process_wide is not None:
+                self._set_process_wide(*process_wide)
+            scopes, said, self._to_say = self.scopes, self._to_say, []
+        assert scopes is not None
+        for sentence in said:
+            say_once(sentence)
+        return scopes
+
+    def hold_while_compiling(self) -> object:
+        """Stay installed while this thread compiles a graph, until `release("graph", ...)`.
+
+        A compile that began with the option in the config must not find it gone.
+        """
+        key = threading.get_ident(), object()
+        with self.lock:
+            if self.installed:
+                self._held.add(("graph", key))
+        return key
 
     def release(self, holder: Holder, key: object = None) -> None:
         with self.lock:
@@ -102,26 +127,25 @@ class Installation:
         """For `disable`: the process-wide value goes too."""
         with self.lock:
             self._held = {held for held in self._held if held[0] not in _OF_THE_USER}
-            self.set_process_wide(TORCH_DECIDES, None)
+            self._set_process_wide(TORCH_DECIDES, None)
             self._uninstall_if_unused()
 
-    def set_process_wide(self, min_sms: int, set_by: str | None) -> None:
+    def _set_process_wide(self, min_sms: int, set_by: str | None) -> None:
         """Change the process-wide value, below the values of scopes and the user's own."""
-        with self.lock:
-            self.min_sms, self.set_by = min_sms, set_by
-            self._finish_uninstalling()
-            if self.store is None or self.scopes is None:
-                return
-            if self._gate is not None:
-                self._gate.set_by = set_by
-            default = min_sms
-            if self.upstream_default is not None and min_sms == TORCH_DECIDES:
-                default = self.upstream_default
-            self.scopes.drop_closed()
-            now = self.store.read(OPTION)
-            self.store.set_default(default)
-            if self.store.default_is_value and self.scopes.rebase(default):
-                self.store.write(OPTION, now)
+        self.process_min_sms, self.set_by = min_sms, set_by
+        self._finish_uninstalling()
+        if self.store is None or self.scopes is None:
+            return
+        if self._gate is not None:
+            self._gate.set_by = set_by
+        default = min_sms
+        if self.upstream_default is not None and min_sms == TORCH_DECIDES:
+            default = self.upstream_default
+        self.scopes.drop_closed()
+        now = self.store.read(OPTION)
+        self.store.set_default(default)
+        if self.store.default_is_value and self.scopes.rebase(default):
+            self.store.write(OPTION, now)
 
     @contextmanager
     def reopen(self, graph: GraphValues) -> Iterator[None]:
@@ -129,7 +153,7 @@ class Installation:
 
         Where torch cannot be patched any more torch decides: the user's call must not fail.
         """
-        key = object()
+        key = threading.get_ident(), object()
         try:
             reopened: AbstractContextManager[None] = nullcontext()
             try:
@@ -158,7 +182,7 @@ class Installation:
             raise
         self.selection, self.unsupported = selection, None
         if selection.note:
-            say_once(selection.note)
+            self._to_say.append(selection.note)
 
     def _select(self, config: ModuleType, owners: dict[str, ModuleType]) -> Selection:
         """The patch module; compared again only if what it was compared with has changed."""
@@ -175,14 +199,14 @@ class Installation:
         if store.has(OPTION):
             self.upstream_default = store.default()
             self._undo.append(partial(store.set_default, self.upstream_default))
-            say_once(
+            self._to_say.append(
                 f"this torch has an option of its own named {OPTION}: inductor-override sets that "
                 "option and does not touch the gate"
             )
         else:
             # The undo comes first, here and below: an interrupt may stop what follows half-way.
             self._undo.append(store.remove)
-            store.add(self.min_sms)
+            store.add(self.process_min_sms)
 
     def _install_hooks(self, selection: Selection, owners: dict[str, ModuleType]) -> None:
         """Hook each row whose owner is imported. The environment has them imported one by one."""
@@ -193,7 +217,7 @@ class Installation:
             self._gate = Gate(selection.patch, self.store, self.scopes, foreign)
             self._gate.set_by = self.set_by
             self._undo += [self._child.detach, foreign.stop, self._gate.close]
-        gate, compiler = self._gate, CompileHooks(self._gate, self._child, self.reopen)
+        gate, compiler = self._gate, CompileHooks(self._gate, self._child, self)
         wrappers: dict[str, Wrapper] = {
             "gate": gate.on_gate,
             "consumer": gate.on_consumer,
@@ -214,8 +238,8 @@ class Installation:
             self._hooks[row.role] = hook
             self._undo.append(hook.detach)
             found = hook.attach()
-            if decides:
-                gate.foreign.watch(row.role, hook, found)
+            if decides and (sentence := gate.foreign.watch(row.role, hook, found)):
+                self._to_say.append(sentence)
 
     def _finish_uninstalling(self) -> None:
         """What an interrupt has stopped."""
@@ -242,8 +266,14 @@ class Installation:
         self._undoing = False
 
     def after_fork(self) -> None:
-        """In the child of a fork, which has only one of its parent's threads."""
-        self.lock.renew()
+        """In the child of a fork the graphs of other threads are compiled by nobody."""
+        here = threading.get_ident()
+        self._held = {
+            (holder, key)
+            for holder, key in self._held
+            if not (holder == "graph" and isinstance(key, tuple) and key[0] != here)
+        }
+        self.lock.release()
 
 
 def _compared(
@@ -257,4 +287,9 @@ def _compared(
 
 installation = Installation()
 if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=installation.after_fork)
+    # No other thread holds the lock at the fork: in the child nobody would release it.
+    os.register_at_fork(
+        before=installation.lock.acquire,
+        after_in_parent=installation.lock.release,
+        after_in_child=installation.after_fork,
+    )

@@ -1,15 +1,16 @@
 """Waits for torch to import Inductor, and then does what the environment asks for.
 
-torch reads its own TORCHINDUCTOR_ variables when it imports Inductor's config; so is the package's
-read. Until then nothing of Inductor may be imported here: that would cost seconds where torch alone
-is wanted. wrapt and the package's other modules are imported when Inductor is, if a variable is
-set.
+torch reads its own TORCHINDUCTOR_ variables when it imports Inductor's config. The package reads
+its variable at that moment too. Until then nothing of Inductor may be imported here: that would
+cost seconds where torch alone is wanted. wrapt and the package's other modules are imported when
+Inductor is, if a variable is set.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -32,7 +33,7 @@ class Waiting:
 
     Attributes:
         waiting: whether Inductor's import will be noticed.
-        arranged: whether this was asked for before Inductor was imported.
+        arranged: whether `wait` has put the finder on `sys.meta_path`.
         problem: why the environment's value does not apply.
     """
 
@@ -40,7 +41,9 @@ class Waiting:
         self.waiting = self.arranged = False
         self.problem: str | None = None
         self.undo_settings: list[Callable[[], object]] = []
-        self.busy, self.done = False, 0
+        self.busy = False
+        self.done = 0
+        """Of the awaited modules, how many the installation knows."""
 
     def stop(self) -> None:
         """For `disable`: take the settings of `run --set` back, and wait no longer."""
@@ -78,6 +81,9 @@ class _Finder:
     It stays on `sys.meta_path`: another thread may be walking through that list.
     """
 
+    def __init__(self) -> None:
+        self._searches: set[tuple[int, str]] = set()
+
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
@@ -88,6 +94,18 @@ class _Finder:
             if CONFIG in sys.modules:
                 _catch_up()
             return None
+        search = threading.get_ident(), fullname
+        if search in self._searches:  # another finder asks every finder, this one too
+            return None
+        self._searches.add(search)
+        try:
+            return self._find(fullname, path, target)
+        finally:
+            self._searches.discard(search)
+
+    def _find(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None
+    ) -> ModuleSpec | None:
         for finder in sys.meta_path:
             find_spec = getattr(finder, "find_spec", None)
             if find_spec is None or finder is self:
@@ -101,7 +119,7 @@ class _Finder:
 
 
 class _Loader:
-    """Loads as another loader does, whose name stands in the module afterwards."""
+    """Runs another loader, and leaves that loader's name in the module."""
 
     def __init__(self, loader: Any) -> None:
         self._loader = loader
@@ -135,27 +153,27 @@ def _catch_up(imported_now: ModuleType | None = None) -> None:
 
 def _install(names: tuple[str, ...]) -> None:
     """The option first, when Inductor's config is there; each hook when its module is."""
-    # torch 2.5 imports the config when it is imported itself, long before the rest of Inductor.
     all_of_inductor = len(names) == len(_AWAITED)
-    if not os.environ.get(ENV_OPTION):
-        state.waiting = not all_of_inductor
-        return
-    from inductor_override.request.environment import read_environment
+    process_wide, settings = None, {}
+    if not state.done:
+        # torch 2.5 imports the config when it is imported itself, long before all of Inductor.
+        if not os.environ.get(ENV_OPTION):
+            state.waiting = not all_of_inductor
+            return
+        from inductor_override.request.environment import read_environment
 
-    found = read_environment()
-    _warn_of(found.problems)
-    if found.min_sms is None or found.switched_off:
-        state.waiting = False
-        return
+        found = read_environment()
+        _warn_of(found.problems)
+        if found.min_sms is None or found.switched_off:
+            state.waiting = False
+            return
+        process_wide, settings = (found.min_sms, ENV_OPTION), found.settings
     from inductor_override.install.installation import installation
 
-    first, state.done = not state.done, len(names)
-    if first:
-        installation.set_process_wide(found.min_sms, ENV_OPTION)
+    state.done = len(names)
     modules = {name: sys.modules[name] for name in names}
-    installation.hold("environment", modules=modules)
-    if first and found.settings:
-        _apply(found.settings)
+    installation.hold("environment", modules=modules, process_wide=process_wide)
+    _apply(settings)
     state.waiting = not all_of_inductor
 
 
@@ -164,8 +182,7 @@ def _apply(settings: dict[str, Any]) -> None:
     from inductor_override.install.installation import installation
 
     store = installation.store
-    if store is None:
-        return
+    assert store is not None
     for name, value in settings.items():
         if not store.has(name):
             _warn_of((f"this torch has no Inductor option {name!r}: it is not set",))
