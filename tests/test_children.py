@@ -174,7 +174,7 @@ def test_a_fork_in_the_middle_of_a_scope(no_trace):
     def hold_the_lock():
         with installation.lock:
             held.set()
-            go_on.wait(60)
+            go_on.wait(0.3)  # the fork waits for it: nobody would release it in the child
 
     thread = threading.Thread(target=hold_the_lock)
     with io.override(min_sms=7) as scope:

@@ -391,3 +391,27 @@ print(json.dumps([io.status().installed, io.status().problem]))
     assert installed is False
     assert "another package decides" in problem
     assert said.count("another package decides") == 1
+
+
+@by_entry_point
+def test_it_holds_when_the_variable_goes_away_between_the_imports(run_with_torch):
+    code = f"import os, torch._inductor.config; del os.environ[{VARIABLE!r}]\n"
+    now = "out['value'] = io.status().min_sms\n"
+    seen, _ = run_with_torch(code + SEEN + now + PRINT, **{VARIABLE: "28"})
+    assert seen["layers"] == ["Layer", "Layer"]
+    assert (seen["value"], seen["live"]) == (28, True)
+
+
+@by_entry_point
+def test_another_finder_that_asks_every_finder(run_with_torch):
+    code = """
+import sys
+class Asks:
+    def find_spec(self, name, path=None, target=None):
+        if "_inductor" not in name: return None
+        found = (f.find_spec(name, path, target) for f in sys.meta_path if f is not self)
+        return next((spec for spec in found if spec), None)
+sys.meta_path.insert(0, Asks())
+"""
+    seen, _ = run_with_torch(code + SEEN + PRINT, **{VARIABLE: "28"})
+    assert seen["live"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import logging
 import threading
@@ -14,6 +15,7 @@ import torch
 import torch._inductor.config as config
 import torch._inductor.utils as utils
 from this_torch import VALUES_PER_THREAD
+from torch._inductor.graph import GraphLowering
 
 import inductor_override as io
 
@@ -267,3 +269,42 @@ def test_a_log_handler_may_wait_for_another_thread(ask):
         logger.removeHandler(handler)
         utils.is_big_gpu = stock
     assert set(stuck) == {False}
+
+
+def test_a_compile_in_another_thread_outlasts_the_last_scope(no_trace, monkeypatch):
+    """A compile that began with the option in the config must not find it gone."""
+    compiling, go_on = threading.Event(), threading.Event()
+    lower, after, failed = GraphLowering.run, [], []
+
+    def function(x: torch.Tensor) -> torch.Tensor:
+        return x @ x
+
+    def slow_lowering(self: GraphLowering, *args: object) -> object:
+        compiling.set()
+        assert go_on.wait(60)
+        after.append(hasattr(config, OPTION))
+        return lower(self, *args)
+
+    def compile_it(**how: object) -> None:
+        try:
+            torch.compile(function, **how)(torch.randn(4, 4))
+        except Exception as error:
+            failed.append(error)
+
+    monkeypatch.setattr(GraphLowering, "run", slow_lowering)
+    for how in ({}, {"options": io.options(min_sms=987)}):
+        torch._dynamo.reset()
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(io.override(min_sms=986))
+            thread = threading.Thread(target=compile_it, kwargs=how)
+            thread.start()
+            assert compiling.wait(120)
+        io.disable()
+        assert hasattr(config, OPTION)
+        go_on.set()
+        thread.join(120)
+        compiling.clear()
+        go_on.clear()
+    assert (failed, after) == ([], [True, True])
+    torch._dynamo.reset()
+    assert no_trace.differences() == []

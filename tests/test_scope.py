@@ -300,6 +300,12 @@ def test_a_list_of_backends_without_triton_is_said(compiled, ask, caplog):
     assert "max_autotune_gemm_backends names no TRITON" in caplog.text
 
 
+def test_a_question_alone_is_no_graph(ask, caplog):
+    with io.override(min_sms=0):
+        ask()
+    assert "graphs were compiled" not in caplog.text
+
+
 def test_a_process_wide_threshold_is_said_where_it_decides(ask, caplog):
     io.enable(min_sms=28)
     for _ in range(2):

@@ -17,7 +17,7 @@ from inductor_override.request.names import OPTION, TORCH_DECIDES
 class Default(int):
     """The process-wide value of the package's option, told apart from what someone assigns.
 
-    At its end torch's `config.patch` (before torch 2.15) assigns what it found; so does each compile with
+    At its end torch's `config.patch` (before 2.15) assigns what it found; so does each compile with
     `torch.compile(options=)`, in its thread. Nobody asked for that assignment: it must not win over
     the process-wide value of later on. So assigning a `Default` takes an assignment back.
     """
