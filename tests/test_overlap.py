@@ -271,7 +271,7 @@ def test_a_log_handler_may_wait_for_another_thread(ask):
     assert set(stuck) == {False}
 
 
-def test_a_compile_in_another_thread_outlasts_the_last_scope(no_trace, monkeypatch):
+def test_a_compile_in_another_thread_outlasts_the_last_scope(lowered, no_trace, monkeypatch):
     """A compile that began with the option in the config must not find it gone."""
     compiling, go_on = threading.Event(), threading.Event()
     lower, after, failed = GraphLowering.run, [], []

@@ -77,9 +77,7 @@ def test_an_assignment_rules_over_enable_in_its_thread(compiled, lowered, in_thr
 def test_what_leaves_the_config_is_a_plain_int():
     """A process that loads it may not have the package."""
     io.enable(min_sms=40)
-    entry = config._config[OPTION]
     for value in (
-        pickle.loads(pickle.dumps(entry.default)),
         config.get_config_copy()[OPTION],
         pickle.loads(config.save_config())[OPTION],
         config._get_dict()[OPTION],
