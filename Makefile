@@ -16,7 +16,7 @@ demo: $(VENV)/installed
 	$(BIN)/inductor-override explain
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

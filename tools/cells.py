@@ -145,7 +145,17 @@ def run(cell: Cell, pytest_arguments: list[str]) -> None:
         cell.versions = json.loads(checked([python, "-c", show]))
         tests = [f"--ignore=tests/{name}" for name in SAME_EVERYWHERE]
         done = subprocess.run(
-            [python, "-m", "pytest", "-q", "-n2", "--color=no", f"--junit-xml={report}", *tests]
+            [
+                python,
+                "-m",
+                "pytest",
+                "-q",
+                "-n2",
+                "--dist=loadfile",
+                "--color=no",
+                f"--junit-xml={report}",
+                *tests,
+            ]
             + pytest_arguments,
             cwd=ROOT,
             env={

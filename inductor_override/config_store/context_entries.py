@@ -112,6 +112,12 @@ class CachedContextEntries(ContextEntries):
             and vars(config).keys() >= {"_get_dict_dirty_keys_var", "_hash_dirty_var"}
         )
 
+    def remove(self) -> None:
+        super().remove()
+        # All is to be read again here: then a `config.patch` of the option that ends later, in
+        # torch 2.15, does not note the option as one that is to be read.
+        vars(self.config)["_get_dict_dirty_keys_var"].set(None)
+
     def _get_hash(self, method: Any) -> Any:
         self._forget_hash()
         try:

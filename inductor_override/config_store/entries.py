@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from inductor_override.config_store.base import ConfigStore, Default
-from inductor_override.config_store.stand_ins import StandIns, View
+from inductor_override.config_store.stand_ins import StandIns, view
 from inductor_override.request.names import OPTION, TORCH_DECIDES
 
 
@@ -116,10 +116,10 @@ class Entries(ConfigStore):
         """
         return method(self._without_option())
 
-    def _without_option(self) -> View:
+    def _without_option(self) -> ModuleType:
         options = vars(self.config)["_config"].copy()
         options.pop(OPTION, None)
-        return View(self.config, options)
+        return view(self.config, options)
 
     def _mark_get_dict_dirty(self, method: Any, name: str) -> None:
         """From torch 2.13 on: note which option a thread has to read again.

@@ -6,7 +6,7 @@ from types import ModuleType
 from typing import Any
 
 from inductor_override.config_store.base import ConfigStore
-from inductor_override.config_store.stand_ins import StandIns, View
+from inductor_override.config_store.stand_ins import StandIns, view
 from inductor_override.request.names import OPTION, TORCH_DECIDES
 
 
@@ -106,4 +106,4 @@ class PlainDicts(ConfigStore):
         options = vars(self.config)["_config"].copy()
         if not with_option:
             options.pop(OPTION, None)
-        return method(View(self.config, options), *args, **kwargs)
+        return method(view(self.config, options), *args, **kwargs)

@@ -47,14 +47,12 @@ def _stand_in(function: StandIn, method: StandIn) -> StandIn:
     return stand_in
 
 
-class View:
-    """The config to torch's methods, with these options in it, and with no hash that is kept.
+def view(config: ModuleType, options: dict[str, Any]) -> ModuleType:
+    """The config for torch's methods, with these options in it, and with no hash that is kept.
 
-    While a method walks through them no other thread adds one, or takes one out.
+    While a method walks through these options no other thread adds one, or takes one out. It is of
+    the config's own class: torch 2.15 calls `super()`.
     """
-
-    def __init__(self, config: ModuleType, options: dict[str, Any]) -> None:
-        self._of, self._config, self._is_dirty = config, options, True
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._of, name)
+    made = ModuleType.__new__(type(config))  # no `__init__`: torch's raises
+    vars(made).update(vars(config), _config=options, _is_dirty=True)
+    return made
