@@ -53,6 +53,7 @@ def view(config: ModuleType, options: dict[str, Any]) -> ModuleType:
     While a method walks through these options no other thread adds one, or takes one out. It is of
     the config's own class: torch 2.15 calls `super()`.
     """
-    made = ModuleType.__new__(type(config))  # no `__init__`: torch's raises
+    made = ModuleType.__new__(type(config))
+    ModuleType.__init__(made, config.__name__)  # torch's own `__init__` raises
     vars(made).update(vars(config), _config=options, _is_dirty=True)
     return made
