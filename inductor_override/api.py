@@ -52,7 +52,6 @@ def override(min_sms: int = 0, *, isolate: bool = False, **inductor_config: Any)
         raise TypeError(f"isolate must be True or False; got {isolate!r}")
     if inductor_config:  # only then is Inductor imported before the scope is entered
         values |= check_inductor_options(inductor_config, _config())
-    _say_switch_problem()
     return Scope(values, isolate=isolate)
 
 

@@ -16,7 +16,7 @@ from inductor_override.errors import NoEffectWarning
 from inductor_override.install.installation import installation
 from inductor_override.messages import say_once
 from inductor_override.open_scopes import Counts, Entry, opened_here
-from inductor_override.request.environment import switched_off
+from inductor_override.request.environment import switch_problem, switched_off
 from inductor_override.request.names import OPTION
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -96,6 +96,8 @@ class Scope:
         self._used = True
         entry = Entry(self._values, self._counts)
         off = switched_off()
+        if problem := switch_problem():
+            say_once(problem)
         if self._isolate and not off:
             _reset_dynamo()
         try:

@@ -54,6 +54,7 @@ def test_the_stand_in_asks_the_gate(set_sms):
 def test_assigned_before_the_scope(set_sms, caplog):
     utils.is_big_gpu = foreign
     with io.override(min_sms=29):
+        assert "replaced by someones_package.kernels.foreign" in caplog.text
         assert ask_as_lowering_does() is False
         utils.is_big_gpu = foreign
         assert ask_as_lowering_does() is False

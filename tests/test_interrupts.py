@@ -36,6 +36,7 @@ class Interrupted(BaseException):
         ("hooks.hook.Hook", "detach"),
         ("hooks.gate.Gate", "__init__"),
         ("hooks.gate.Gate", "close"),
+        ("install.installation.Installation", "release"),
         ("config_store.stand_ins.StandIns", "put_on"),
         ("config_store.stand_ins.StandIns", "take_off"),
     ],
