@@ -75,7 +75,7 @@ def enter(rounds: int = 15, times: int = 200) -> None:
         print(f"  override(), {what}: us {middle([p[0] for p in pairs])}")
         print(f"  config.patch: us {middle([p[1] for p in pairs])}")
         ratios = [ours / theirs for ours, theirs in pairs]
-        report(f"override() / config.patch, {what}", statistics.median(ratios), 5, middle(ratios))
+        report(f"override() / config.patch, {what}", statistics.median(ratios), 10, middle(ratios))
 
 
 def gate(rounds: int = 15, times: int = 2000) -> None:
