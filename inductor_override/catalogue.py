@@ -45,17 +45,30 @@ class Gpu:
         return "{}.{}".format(*self.compute_capability)
 
 
+# CUDA Programming Guide, appendix on compute capabilities: "Maximum amount of shared memory per
+# thread block", for those who name a GPU by its numbers.
+SHARED_MEMORY_OPTIN = {
+    **dict.fromkeys([(7, 0), (7, 2)], 96 << 10),
+    (7, 5): 64 << 10,
+    **dict.fromkeys([(8, 0), (8, 7)], 163 << 10),
+    **dict.fromkeys([(8, 6), (8, 9), (12, 0), (12, 1)], 99 << 10),
+    **dict.fromkeys([(9, 0), (10, 0), (10, 3), (11, 0)], 227 << 10),
+}
+
+
 class UnknownGpuError(LookupError):
     """No GPU of that name is known, or several are.
 
     Attributes:
         name: what was asked for.
         candidates: the names that come nearest, best first; all that match, if several do.
+        ambiguous: whether several match.
     """
 
     def __init__(self, name: str, candidates: tuple[str, ...], *, ambiguous: bool = False) -> None:
         self.name = name
         self.candidates = candidates
+        self.ambiguous = ambiguous
         listed = ", ".join(candidates[:_LISTED])
         if ambiguous and len(candidates) > _LISTED:
             message = (
@@ -88,13 +101,30 @@ def all_gpus() -> tuple[Gpu, ...]:
 
 
 def find(name: str) -> Gpu:
-    """The GPU called `name`.
+    """The GPU called `name`, such as `torch.cuda.get_device_name()` prints it.
 
-    An exact model wins over longer names that contain it: "RTX 3060" is not "RTX 3060 Ti".
+    An exact model wins over longer names that contain it: "RTX 3060" is not "RTX 3060 Ti". Of a MIG
+    slice ("NVIDIA A100-SXM4-40GB MIG 3g.20gb") the number of its compute slices counts, and a size
+    of memory where the model has no row of its own for it ("NVIDIA RTX A2000 12GB") does not.
 
     Raises:
         UnknownGpuError: none or several match; it holds the names to choose from.
     """
+    if slice_of := re.fullmatch(r"(.*\bA100\b.*?) MIG (\d)g\.\d+gb", name.strip(), re.IGNORECASE):
+        name = f"A100 MIG {slice_of[2]}g"
+    try:
+        return _find(name)
+    except UnknownGpuError as unknown:
+        without_memory = re.sub(r"\s\d+\s?GB$", "", name.strip(), flags=re.IGNORECASE)
+        if unknown.ambiguous or without_memory == name.strip():
+            raise
+        try:
+            return _find(without_memory)
+        except UnknownGpuError:
+            raise unknown from None
+
+
+def _find(name: str) -> Gpu:
     wanted = _tokens(name)
     key = "".join(wanted)
     gpus = all_gpus()

@@ -30,6 +30,10 @@ def test_every_gpu_is_found_by_its_full_name():
         ("a2000", "NVIDIA RTX A2000"),
         ("agx orin", "Jetson AGX Orin 64GB"),
         ("DGX Spark", "NVIDIA GB10"),
+        # As torch.cuda.get_device_name() prints them:
+        ("NVIDIA A100-SXM4-40GB MIG 3g.20gb", "NVIDIA A100 MIG 3g"),
+        ("NVIDIA A100 80GB PCIe MIG 1g.10gb", "NVIDIA A100 MIG 1g"),
+        ("NVIDIA RTX A2000 12GB", "NVIDIA RTX A2000"),
     ],
 )
 def test_a_short_or_sloppy_name_finds_the_model(typed, name):

@@ -60,6 +60,13 @@ class TestExplain:
     def test_plain_text_where_there_is_no_terminal(self, answer):
         assert "\x1b" not in answer.stdout
 
+    def test_a_gpu_by_its_numbers(self):
+        done = run("explain", "--json", "--gpu", "H100 PCIe", "--sms", "16", "--shape", "64x64x64")
+        gpu = json.loads(done.stdout)["gpu"]
+        assert (gpu["sms"], gpu["compute_capability"]) == (16, "9.0")
+        assert gpu["shared_memory_optin"] == 232448
+        assert gpu["name"] == "NVIDIA H100 PCIe with other numbers"
+
     def test_json_is_all_there_is_on_standard_output(self, answer):
         done = run(
             "explain", "--json", "--gpu", "rtx3090", "--shape", "128x64X256", "--dtype", "bf16",
@@ -96,6 +103,11 @@ def test_explain_exits_with_3_on_a_torch_of_another_shape(triton, tmp_path):
         (["--gpu", "H100"], ["'H100' could be any of", "H100 PCIe, NVIDIA H100 80GB HBM3"]),
         (["--gpu", "RTX"], ["'RTX' could be any of 4", "such as NVIDIA", "in quotes"]),
         (["--gpu", ""], ["--gpu", "''", "inductor-override gpus"]),
+        (["--gpu", "Orin"], ["Jetson AGX Orin 64GB", "--sms, --capability and --shared-memory"]),
+        (["--sms", "16"], ["--capability X.Y is missing"]),
+        (["--capability", "8.6"], ["--sms N is missing"]),
+        (["--sms", "16", "--capability", "3.5"], ["--capability '3.5'", "8.6, 8.7, 8.9"]),
+        (["--sms", "0", "--capability", "8.6"], ["--sms", "1<=x<=1024"]),
         (["--shape", "1024x1024"], ["--shape '1024x1024'", "allowed: MxKxN"]),
         (["--shape", "0x8x8"], ["--shape '0x8x8'", "from 1 to"]),
         (["--shape", "9999999x8x8"], ["--shape '9999999x8x8'", "1048576"]),

@@ -6,6 +6,7 @@ import json
 
 import click
 
+from inductor_override import catalogue
 from inductor_override.catalogue import Gpu
 from inductor_override.cli import console, explain_text, parameters
 from inductor_override.cli.errors import CannotError, FailedError, UnsupportedError
@@ -23,10 +24,22 @@ from inductor_override.simulation import (
 @click.option(
     "--gpu",
     callback=parameters.gpu,
-    default="RTX 3060",
-    show_default=True,
     metavar="NAME",
-    help="The GPU, by name: see `inductor-override gpus`.",
+    help="The GPU, by name: see `inductor-override gpus`.  [default: RTX 3060]",
+)
+@click.option(
+    "--sms",
+    type=click.IntRange(1, 1024),
+    metavar="N",
+    help="A GPU with N SMs, such as a MIG slice: in place of those of --gpu, or of a GPU without "
+    "a name.",
+)
+@click.option("--capability", metavar="X.Y", help="Its compute capability, such as 8.6.")
+@click.option(
+    "--shared-memory",
+    type=click.IntRange(48 << 10, 1 << 20),
+    metavar="BYTES",
+    help="The most shared memory that one block may ask for.  [default: by capability]",
 )
 @click.option(
     "--shape",
@@ -53,13 +66,24 @@ from inductor_override.simulation import (
     help="The override: let GPUs with at least N SMs through.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the same facts as JSON.")
-def explain(gpu: Gpu, shape: tuple[int, int, int], dtype: str, min_sms: int, as_json: bool) -> None:
+def explain(
+    gpu: Gpu | None,
+    sms: int | None,
+    capability: str | None,
+    shared_memory: int | None,
+    shape: tuple[int, int, int],
+    dtype: str,
+    min_sms: int,
+    as_json: bool,
+) -> None:
     """Show what torch decides about a GPU, and what the override changes.
 
     Inductor really lowers relu(a @ b) with max-autotune's GEMMs, twice, for a GPU that need not be
     here: without the override, and with it. Nothing runs on a GPU and nothing is timed.
     """
     m, k, n = shape
+    gpu = parameters.gpu_by_numbers(gpu, sms, capability, shared_memory)
+    gpu = gpu or catalogue.find("RTX 3060")
     try:
         with console.stderr().status("Lowering relu(a @ b) twice ..."):
             report = run_explain(gpu, m=m, k=k, n=n, dtype=dtype, min_sms=min_sms)

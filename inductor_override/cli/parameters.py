@@ -28,12 +28,49 @@ _DTYPE_ALIASES = {
 }
 
 
-def gpu(ctx: click.Context, param: click.Parameter, value: str) -> catalogue.Gpu:
+def gpu(ctx: click.Context, param: click.Parameter, value: str | None) -> catalogue.Gpu | None:
     """A GPU of the catalogue, by its name."""
+    if value is None:
+        return None
     try:
         return catalogue.find(value)
     except catalogue.UnknownGpuError as error:
-        raise CannotError(f"{param.opts[0]}: {error} (all: inductor-override gpus)") from None
+        raise CannotError(
+            f"{param.opts[0]}: {error} (all: inductor-override gpus; any other by --sms, "
+            "--capability and --shared-memory)"
+        ) from None
+
+
+def gpu_by_numbers(
+    named: catalogue.Gpu | None, sms: int | None, capability: str | None, shared_memory: int | None
+) -> catalogue.Gpu | None:
+    """The GPU of `--gpu` with the given numbers in place of its own; without `--gpu` a new one.
+
+    None: neither a name nor a number was given.
+    """
+    if sms is None and capability is None and shared_memory is None:
+        return named
+    numbers = named.compute_capability if named else None
+    if capability is not None:
+        match = re.fullmatch(r"(\d{1,2})\.(\d)", capability, re.ASCII)
+        numbers = (int(match[1]), int(match[2])) if match else None
+        if numbers not in catalogue.SHARED_MEMORY_OPTIN:
+            known = ", ".join(f"{a}.{b}" for a, b in sorted(catalogue.SHARED_MEMORY_OPTIN))
+            raise CannotError(f"--capability {capability!r} is not valid; allowed: {known}")
+    if numbers is None:
+        raise CannotError("--capability X.Y is missing: a GPU without --gpu NAME needs it")
+    count = sms if sms is not None else named.sms if named else None
+    if count is None:
+        raise CannotError("--sms N is missing: a GPU without --gpu NAME needs it")
+    if shared_memory is None:
+        own = named is not None and capability is None
+        shared_memory = (
+            named.shared_memory_optin
+            if named is not None and own
+            else catalogue.SHARED_MEMORY_OPTIN[numbers]
+        )
+    name = f"{named.name} with other numbers" if named else "GPU of these numbers"
+    return catalogue.Gpu(name, count, numbers, shared_memory, "given")
 
 
 def shape(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, int, int]:
