@@ -134,7 +134,7 @@ def options(mode: str | None = None, *, min_sms: int = 0, **inductor_config: Any
         return chosen
     installation.hold("options")
     config, selection = _config(), installation.selection
-    switches = selection.patch.AUTOTUNE_SWITCHES if selection else ()
+    switches = selection.patch.autotune_switches if selection else ()
     if not any(chosen.get(name, getattr(config, name, False)) for name in switches):
         say_once(
             f"options(mode={mode!r}, min_sms={value}) does not switch max-autotune on, and the "

@@ -14,7 +14,7 @@ from inductor_override.patches import select
 
 __all__ = ["CONSUMER", "Hook", "forget_what_was_said", "installation", "patched", "select"]
 
-_ROWS = select.serving(torch.__version__).TARGETS
+_ROWS = select.serving(torch.__version__).targets
 _CONSUMER = next(row for row in _ROWS if row.role == "consumer")
 CONSUMER = select.find_target(_CONSUMER, sys.modules["torch._inductor.utils"])
 """The name of the function of `torch._inductor.utils` that asks the gate."""

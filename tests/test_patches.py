@@ -25,7 +25,7 @@ from this_torch import (
 import inductor_override as io
 from inductor_override import UnsupportedTorchError
 from inductor_override.install import on_import
-from inductor_override.patches.contract import PatchModule, Target
+from inductor_override.patches.contract import Patch
 from inductor_override.request.names import CONFIG
 
 with (Path(patches.__file__).parents[1] / "data" / "releases.csv").open(newline="") as rows:
@@ -36,13 +36,13 @@ LAST = max(EXPECTED)
 KNOWN = f"2.0 to {LAST[0]}.{LAST[1]}"
 
 
-def name(patch: PatchModule | None) -> str | None:
-    return patches.short_name(patch) if patch else None
+def name(patch: Patch | None) -> str | None:
+    return patch.name if patch else None
 
 
 def test_every_release_has_exactly_one_module():
     for release, expected in EXPECTED.items():
-        fitting = [p for p in patches.modules() if p.FIRST <= release <= p.LAST]
+        fitting = [p for p in patches.patches() if p.first <= release <= p.last]
         assert [name(p) for p in fitting] == [expected]
         assert name(patches.serving(f"{release[0]}.{release[1]}.1")) == expected
     assert patches.serving("1.13.1") is None
@@ -67,24 +67,16 @@ def test_release_of(version, release):
     assert patches.release_of(version) == release
 
 
-def test_modules_have_the_same_names():
-    public = {
-        module.__name__: {
-            name
-            for name, value in vars(module).items()
-            if name == "count_sms" or (name.isupper() and not isinstance(value, Target))
-        }
-        for module in patches.modules()
-    }
-    assert len({frozenset(names) for names in public.values()}) == 1, public
-    for module in patches.modules():
-        roles = ["gate", "consumer", "compile"] + ["graph"] * (module.FIRST >= (2, 6))
-        assert [row.role for row in module.TARGETS] == roles
+def test_the_rows_of_each_module():
+    for name, patch in zip(patches.MODULES, patches.patches(), strict=True):
+        assert patch.name == name
+        roles = ["gate", "consumer", "compile"] + ["graph"] * (patch.first >= (2, 6))
+        assert [row.role for row in patch.targets] == roles
         assert all(
-            row.upstream.startswith("https://github.com/pytorch/pytorch/") for row in module.TARGETS
+            row.upstream.startswith("https://github.com/pytorch/pytorch/") for row in patch.targets
         )
         # What the environment variable waits for, without importing the patch modules.
-        assert {row.owner for row in module.TARGETS} == {*on_import._AWAITED} - {CONFIG}
+        assert {row.owner for row in patch.targets} == {*on_import._AWAITED} - {CONFIG}
 
 
 def test_this_torch_selects_its_module(ask):
@@ -98,14 +90,14 @@ def test_what_the_module_says_of_this_torch_is_so(set_sms):
     """The stock threshold of the data, against torch's own function."""
     patch = patches.serving(torch.__version__)
     device = torch.device("cuda", 0) if GATE_TAKES_DEVICE else 0
-    threshold = patch.STOCK_MIN_SMS["cuda"]
+    threshold = patch.stock_min_sms["cuda"]
     for sms, passes in ((threshold - 1, False), (threshold, True)):
         set_sms(sms)
         assert utils.is_big_gpu(device) is passes
         assert patch.count_sms(device) == sms
-    fitting = [other.STORE for other in patches.modules() if other.STORE.fits(config)]
-    assert set(fitting) == {patch.STORE}
-    assert patch.STORE.per_context is (VALUES_PER_THREAD)
+    fitting = [other.store for other in patches.patches() if other.store.fits(config)]
+    assert set(fitting) == {patch.store}
+    assert patch.store.per_context is (VALUES_PER_THREAD)
 
 
 # Altered copies of the real modules -----------------------------------------------------------
@@ -144,14 +136,14 @@ def new_parameter(copies):
 
 
 def no_consumer(copies):
-    for row in (row for patch in patches.modules() for row in patch.TARGETS):
+    for row in (row for patch in patches.patches() for row in patch.targets):
         if row.role == "consumer":
             for one in row.name.split("|"):
                 vars(copies.utils).pop(one, None)
 
 
 def consumer_asks_another(copies):
-    for row in (row for patch in patches.modules() for row in patch.TARGETS):
+    for row in (row for patch in patches.patches() for row in patch.targets):
         if row.role == "consumer":
             for one in row.name.split("|"):
                 setattr(copies.utils, one, lambda *args: another_gate(*args))  # noqa: F821
@@ -248,7 +240,7 @@ def test_an_option_of_torchs_own_of_that_name_is_set_and_the_gate_left_alone(
     for name in ("_hash_dirty_var", "_get_dict_dirty_keys_var"):  # new ones are put in their place
         if name in vars(config):
             monkeypatch.setitem(vars(config), name, vars(config)[name])
-    store = patches.serving(torch.__version__).STORE(config)
+    store = patches.serving(torch.__version__).store(config)
     store.add(41)
     if CONFIG_HAS_ENTRIES:
         config._config["max_autotune_gemm_min_sms"].default = 41  # a plain int, as torch's own

@@ -61,5 +61,5 @@ def _gate() -> tuple[str, int]:
     patch = select.serving(version)
     if patch is None:
         newest = select.newest()
-        return ".".join(map(str, newest.LAST)), newest.STOCK_MIN_SMS["cuda"]
-    return version, patch.STOCK_MIN_SMS["cuda"]
+        return ".".join(map(str, newest.last)), newest.stock_min_sms["cuda"]
+    return version, patch.stock_min_sms["cuda"]

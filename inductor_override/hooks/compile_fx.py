@@ -123,11 +123,11 @@ class CompileHooks:
     def _trace(self) -> None:
         min_sms = self.store.min_sms()
         if min_sms != TORCH_DECIDES:
-            trace.record({OPTION: min_sms, "patch_module": self.gate.patch.__name__})
+            trace.record({OPTION: min_sms, "patch_module": self.gate.patch.name})
 
     def _count(self, counted: Collection[Counts], inputs: object) -> None:
         config = self.store.config
-        if not any(getattr(config, name, False) for name in self.gate.patch.AUTOTUNE_SWITCHES):
+        if not any(getattr(config, name, False) for name in self.gate.patch.autotune_switches):
             return
         backends = getattr(config, "max_autotune_gemm_backends", "TRITON")  # from 2.1 on
         tensor = sys.modules["torch"].Tensor

@@ -8,7 +8,7 @@ from inductor_override.config_store.base import ConfigStore
 from inductor_override.hooks.foreign import Foreign
 from inductor_override.messages import say_once
 from inductor_override.open_scopes import OpenScopes
-from inductor_override.patches.contract import PatchModule
+from inductor_override.patches.contract import Patch
 from inductor_override.request.min_sms import value_problem
 from inductor_override.request.names import OPTION, TORCH_DECIDES
 
@@ -23,7 +23,7 @@ class Gate:
     """
 
     def __init__(
-        self, patch: PatchModule, store: ConfigStore, scopes: OpenScopes, foreign: Foreign
+        self, patch: Patch, store: ConfigStore, scopes: OpenScopes, foreign: Foreign
     ) -> None:
         self.patch, self.store, self.scopes, self.foreign = patch, store, scopes, foreign
         self.live = True

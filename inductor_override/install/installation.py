@@ -168,13 +168,13 @@ class Installation:
 
     def _install(self, modules: dict[str, ModuleType]) -> None:
         self._finish_uninstalling()
-        if self.selection is not None and len(self._hooks) == len(self.selection.patch.TARGETS):
+        if self.selection is not None and len(self._hooks) == len(self.selection.patch.targets):
             return
         owners = {name: modules[name] for name in _OWNERS if name in modules}
         try:
             selection = self._select(modules[CONFIG], owners)
             if self.store is None:
-                self._install_option(selection.patch.STORE(modules[CONFIG]))
+                self._install_option(selection.patch.store(modules[CONFIG]))
             self._install_hooks(selection, owners)
         except BaseException as error:
             self.unsupported = str(error) if isinstance(error, UnsupportedTorchError) else None
@@ -224,7 +224,7 @@ class Installation:
             "compile": compiler.on_compile,
             "graph": compiler.on_graph,
         }
-        for row in selection.patch.TARGETS:
+        for row in selection.patch.targets:
             decides = row.role in ("gate", "consumer")
             if row.role in self._hooks or row.owner not in owners:
                 continue
@@ -280,7 +280,7 @@ def _compared(
     selection: Selection, version: str, config: ModuleType, owners: dict[str, ModuleType]
 ) -> list[object]:
     """What a selection depends on."""
-    rows = [row for row in selection.patch.TARGETS if row.owner in owners]
+    rows = [row for row in selection.patch.targets if row.owner in owners]
     found = [vars(owners[row.owner]).get(name) for row in rows for name in row.name.split("|")]
     return [version, config, *found]
 

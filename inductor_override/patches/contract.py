@@ -1,9 +1,10 @@
-"""What each patch module states. A patch module states all that is particular to its releases."""
+"""What each patch module states: all that is particular to its releases."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal
 
 from inductor_override.config_store.base import ConfigStore
 from inductor_override.request.names import COMPILE_FX, UTILS
@@ -31,37 +32,36 @@ class Target:
     why: str
 
 
-class PatchModule(Protocol):
-    """The names that every patch module has, all with the same meaning.
+@dataclass(frozen=True)
+class Patch:
+    """The `PATCH` of a patch module. What did not change is taken over from the one before.
 
     Attributes:
-        FIRST, LAST: the first release that it serves, and the last on which it was seen to work.
-        STOCK_MIN_SMS: device type to the SM count from which on torch's own gate is open.
-        GATE_PARAMETERS: the parameters of `is_big_gpu`; a trailing `=` marks one with a default.
-        STORE: where the config keeps its values.
-        TARGETS: what is patched.
-        AUTOTUNE_SWITCHES: the options of which one has to be on for Inductor to ask the gate.
-        SELECTION_RETURNS_CHOICE: whether Inductor's selection of a kernel returns the chosen
+        name: of the module.
+        first, last: the first release that it serves, and the last on which it was seen to work.
+        stock_min_sms: device type to the SM count from which on torch's own gate is open.
+        gate_parameters: the parameters of `is_big_gpu`; a trailing `=` marks one with a default.
+        count_sms: called with the gate's arguments: SMs of the device that is asked about, or None
+            where SMs do not decide (ROCm).
+        store: where the config keeps its values.
+        targets: what is patched.
+        autotune_switches: the options of which one has to be on for Inductor to ask the gate.
+        selection_returns_choice: whether Inductor's selection of a kernel returns the chosen
             candidate beside its node. The simulated GPU stands in for that selection.
-        LACKS: what users of later releases have and users of these do not.
+        lacks: what users of later releases have and users of these do not.
     """
 
-    __name__: str
-    FIRST: Release
-    LAST: Release
-    STOCK_MIN_SMS: dict[str, int]
-    GATE_PARAMETERS: tuple[str, ...]
-    STORE: type[ConfigStore]
-    TARGETS: tuple[Target, ...]
-    AUTOTUNE_SWITCHES: tuple[str, ...]
-    SELECTION_RETURNS_CHOICE: bool
-    LACKS: tuple[str, ...]
-
-    def count_sms(self, *args: Any, **kwargs: Any) -> int | None:
-        """SMs of the device that `is_big_gpu(*args, **kwargs)` asks about.
-
-        None where SMs do not decide (ROCm).
-        """
+    name: str
+    first: Release
+    last: Release
+    stock_min_sms: dict[str, int]
+    gate_parameters: tuple[str, ...]
+    count_sms: Callable[..., int | None]
+    store: type[ConfigStore]
+    targets: tuple[Target, ...]
+    autotune_switches: tuple[str, ...]
+    selection_returns_choice: bool
+    lacks: tuple[str, ...]
 
 
 def gate_target(upstream: str) -> Target:

@@ -11,7 +11,7 @@ from typing import Any
 
 from inductor_override.errors import UnsupportedTorchError
 from inductor_override.patches.asking import asks_the_gate, belongs_to_torch, name_of
-from inductor_override.patches.contract import PatchModule, Release, Target
+from inductor_override.patches.contract import Patch, Release, Target
 
 MODULES = ("torch_2_0", "torch_2_4", "torch_2_6", "torch_2_7", "torch_2_12", "torch_2_13")
 """Oldest first. Releases between two modules' ranges do not exist."""
@@ -28,30 +28,25 @@ class Selection:
         note: said when the module is used by shape, not by version.
     """
 
-    patch: PatchModule
+    patch: Patch
     names: dict[str, str]
     note: str | None = None
 
 
 @cache
-def modules() -> tuple[PatchModule, ...]:
-    """All patch modules, oldest first."""
-    return tuple(importlib.import_module(f"{__package__}.{name}") for name in MODULES)
+def patches() -> tuple[Patch, ...]:
+    """What all patch modules state, oldest first."""
+    return tuple(importlib.import_module(f"{__package__}.{name}").PATCH for name in MODULES)
 
 
-def newest() -> PatchModule:
-    """The patch module with which an unknown torch is compared."""
-    return modules()[-1]
-
-
-def short_name(patch: PatchModule) -> str:
-    """`torch_2_7`."""
-    return patch.__name__.rpartition(".")[2]
+def newest() -> Patch:
+    """The patch with which an unknown torch is compared."""
+    return patches()[-1]
 
 
 def known_range() -> str:
     """The releases that the package was written for: `2.0 to 2.15`."""
-    first, last = modules()[0].FIRST, modules()[-1].LAST
+    first, last = patches()[0].first, patches()[-1].last
     return f"{first[0]}.{first[1]} to {last[0]}.{last[1]}"
 
 
@@ -75,12 +70,12 @@ def release_of(version: str) -> Release | None:
     return (release[0], release[1] if len(release) > 1 else 0)
 
 
-def serving(version: str) -> PatchModule | None:
+def serving(version: str) -> Patch | None:
     """The patch module whose range holds this version of torch."""
     release = release_of(version)
     if release is None:
         return None
-    return next((patch for patch in modules() if patch.FIRST <= release <= patch.LAST), None)
+    return next((patch for patch in patches() if patch.first <= release <= patch.last), None)
 
 
 def select(version: str, config: ModuleType, owners: dict[str, ModuleType]) -> Selection:
@@ -99,7 +94,7 @@ def select(version: str, config: ModuleType, owners: dict[str, ModuleType]) -> S
         UnsupportedTorchError: no module fits; it lists what differs. Or another package decides.
     """
     release = release_of(version)
-    if release is not None and release < modules()[0].FIRST:
+    if release is not None and release < patches()[0].first:
         raise UnsupportedTorchError(version, known_range(), ["it is older than the first known"])
     by_version = serving(version)
     expected = by_version or newest()
@@ -110,27 +105,25 @@ def select(version: str, config: ModuleType, owners: dict[str, ModuleType]) -> S
             note = (
                 f"torch {version} is not known (known: {known_range()}), but the gate, the "
                 "function that asks it and the config store have the shape that "
-                f"{short_name(expected)} was written for: {short_name(expected)} is used"
+                f"{expected.name} was written for: {expected.name} is used"
             )
         return Selection(expected, _names(expected, owners), note)
     if by_version:
-        for other in reversed(modules()):
+        for other in reversed(patches()):
             if other is not expected and not shape_differences(other, config, owners):
                 note = (
-                    f"torch {version} has the shape that {short_name(other)} was written for, "
-                    f"not that of {short_name(expected)}: {'; '.join(differences)}"
+                    f"torch {version} has the shape that {other.name} was written for, "
+                    f"not that of {expected.name}: {'; '.join(differences)}"
                 )
                 return Selection(other, _names(other, owners), note)
     _refuse_if_another_decides(expected, owners, version)
     raise UnsupportedTorchError(version, known_range(), differences)
 
 
-def shape_differences(
-    patch: PatchModule, config: ModuleType, owners: dict[str, ModuleType]
-) -> list[str]:
+def shape_differences(patch: Patch, config: ModuleType, owners: dict[str, ModuleType]) -> list[str]:
     """What in this torch is not as the patch module was written for, one sentence each."""
     found = []
-    for target in patch.TARGETS:
+    for target in patch.targets:
         if target.owner not in owners:  # not imported yet
             continue
         name = find_target(target, owners[target.owner])
@@ -140,13 +133,13 @@ def shape_differences(
             found.append(f"{target.owner} has no {names}{asking}")
         elif target.role == "gate":
             parameters = _parameters(vars(owners[target.owner])[name])
-            if parameters is not None and parameters != patch.GATE_PARAMETERS:
+            if parameters is not None and parameters != patch.gate_parameters:
                 found.append(
                     f"{name} takes ({', '.join(parameters)}), "
-                    f"expected ({', '.join(patch.GATE_PARAMETERS)})"
+                    f"expected ({', '.join(patch.gate_parameters)})"
                 )
-    if not patch.STORE.fits(config):
-        found.append(f"the config does not keep its values as {patch.STORE.kind}")
+    if not patch.store.fits(config):
+        found.append(f"the config does not keep its values as {patch.store.kind}")
     return found
 
 
@@ -159,18 +152,16 @@ def find_target(target: Target, owner: ModuleType) -> str | None:
     return None
 
 
-def _names(patch: PatchModule, owners: dict[str, ModuleType]) -> dict[str, str]:
+def _names(patch: Patch, owners: dict[str, ModuleType]) -> dict[str, str]:
     return {
         row.role: name
-        for row in patch.TARGETS
+        for row in patch.targets
         if row.owner in owners and (name := find_target(row, owners[row.owner]))
     }
 
 
-def _refuse_if_another_decides(
-    patch: PatchModule, owners: dict[str, ModuleType], version: str
-) -> None:
-    for target in patch.TARGETS:
+def _refuse_if_another_decides(patch: Patch, owners: dict[str, ModuleType], version: str) -> None:
+    for target in patch.targets:
         if target.role != "consumer" or target.owner not in owners:
             continue
         for name in target.name.split("|"):

@@ -4,32 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from inductor_override.config_store.base import ConfigStore
 from inductor_override.config_store.plain_dicts import PlainDicts
-from inductor_override.patches.contract import COMPILE, consumer_target, gate_target
-
-FIRST = (2, 0)
-LAST = (2, 3)
-STOCK_MIN_SMS = {"cuda": 80}
-GATE_PARAMETERS: tuple[str, ...] = ("index",)
-STORE: type[ConfigStore] = PlainDicts
-TARGETS = (
-    gate_target("https://github.com/pytorch/pytorch/issues/109489"),
-    # 2.2 and 2.3, then 2.0 and 2.1. The kernels of 2.0 and 2.1 import theirs by name, so there it
-    # is the row on compile_fx that notices a foreign assignment.
-    consumer_target(
-        "_use_template_for_cuda|use_triton_template",
-        "https://github.com/pytorch/pytorch/issues/106991",
-    ),
-    COMPILE,
-)
-AUTOTUNE_SWITCHES: tuple[str, ...] = ("max_autotune", "max_autotune_gemm")  # the second from 2.1 on
-SELECTION_RETURNS_CHOICE = False
-LACKS: tuple[str, ...] = (
-    "the environment variable without `run`",
-    "caches of whole graphs (2.2 has the first, off by default)",
-    "values of each thread's own",
-)
+from inductor_override.patches.contract import COMPILE, Patch, consumer_target, gate_target
 
 
 def count_sms(index: Any) -> int | None:
@@ -38,3 +14,31 @@ def count_sms(index: Any) -> int | None:
     if torch.version.hip:
         return None
     return int(torch.cuda.get_device_properties(index).multi_processor_count)
+
+
+PATCH = Patch(
+    name="torch_2_0",
+    first=(2, 0),
+    last=(2, 3),
+    stock_min_sms={"cuda": 80},
+    gate_parameters=("index",),
+    count_sms=count_sms,
+    store=PlainDicts,
+    targets=(
+        gate_target("https://github.com/pytorch/pytorch/issues/109489"),
+        # 2.2 and 2.3, then 2.0 and 2.1. The kernels of 2.0 and 2.1 import theirs by name, so there
+        # it is the row on compile_fx that notices a foreign assignment.
+        consumer_target(
+            "_use_template_for_cuda|use_triton_template",
+            "https://github.com/pytorch/pytorch/issues/106991",
+        ),
+        COMPILE,
+    ),
+    autotune_switches=("max_autotune", "max_autotune_gemm"),  # the second from 2.1 on
+    selection_returns_choice=False,
+    lacks=(
+        "the environment variable without `run`",
+        "caches of whole graphs (2.2 has the first, off by default)",
+        "values of each thread's own",
+    ),
+)

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from inductor_override.config_store.base import ConfigStore
-from inductor_override.config_store.plain_dicts import PlainDicts
+from dataclasses import replace
+
+from inductor_override.patches import torch_2_0
 from inductor_override.patches.contract import COMPILE, consumer_target, gate_target
-from inductor_override.patches.torch_2_0 import (
-    AUTOTUNE_SWITCHES as AUTOTUNE_SWITCHES,
-)
-from inductor_override.patches.torch_2_0 import (
-    GATE_PARAMETERS as GATE_PARAMETERS,
-)
-from inductor_override.patches.torch_2_0 import (
-    SELECTION_RETURNS_CHOICE as SELECTION_RETURNS_CHOICE,
-)
-from inductor_override.patches.torch_2_0 import (
-    count_sms as count_sms,
+
+CONSUMER = consumer_target(
+    "_use_template_for_cuda", "https://github.com/pytorch/pytorch/issues/106991"
 )
 
-FIRST = (2, 4)
-LAST = (2, 5)
-STOCK_MIN_SMS = {"cuda": 68}
-STORE: type[ConfigStore] = PlainDicts
-TARGETS = (
-    gate_target("https://github.com/pytorch/pytorch/pull/123121"),
-    consumer_target("_use_template_for_cuda", "https://github.com/pytorch/pytorch/issues/106991"),
-    COMPILE,
-)
-LACKS: tuple[str, ...] = (
-    "the environment variable without `run` (2.5 has it)",
-    "values of each thread's own",
+PATCH = replace(
+    torch_2_0.PATCH,
+    name="torch_2_4",
+    first=(2, 4),
+    last=(2, 5),
+    stock_min_sms={"cuda": 68},
+    targets=(
+        gate_target("https://github.com/pytorch/pytorch/pull/123121"),
+        CONSUMER,
+        COMPILE,
+    ),
+    lacks=(
+        "the environment variable without `run` (2.5 has it)",
+        "values of each thread's own",
+    ),
 )

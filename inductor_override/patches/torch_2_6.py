@@ -2,32 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from inductor_override.config_store.base import ConfigStore
 from inductor_override.config_store.entries import Entries
-from inductor_override.patches.contract import COMPILE, GRAPH, consumer_target, gate_target
-from inductor_override.patches.torch_2_4 import (
-    AUTOTUNE_SWITCHES as AUTOTUNE_SWITCHES,
-)
-from inductor_override.patches.torch_2_4 import (
-    SELECTION_RETURNS_CHOICE as SELECTION_RETURNS_CHOICE,
-)
-from inductor_override.patches.torch_2_4 import (
-    STOCK_MIN_SMS as STOCK_MIN_SMS,
-)
-
-FIRST = (2, 6)
-LAST = (2, 6)
-GATE_PARAMETERS: tuple[str, ...] = ("index_or_device=",)
-STORE: type[ConfigStore] = Entries
-TARGETS = (
-    gate_target("https://github.com/pytorch/pytorch/pull/141687"),
-    consumer_target("_use_template_for_cuda", "https://github.com/pytorch/pytorch/issues/106991"),
-    COMPILE,
-    GRAPH,
-)
-LACKS: tuple[str, ...] = ("values of each thread's own",)
+from inductor_override.patches import torch_2_4
+from inductor_override.patches.contract import COMPILE, GRAPH, gate_target
 
 
 def count_sms(index_or_device: Any = 0) -> int | None:
@@ -40,3 +20,21 @@ def count_sms(index_or_device: Any = 0) -> int | None:
     if not isinstance(device, torch.device):
         device = torch.device("cuda", index_or_device)
     return int(DeviceProperties.create(device).multi_processor_count)
+
+
+PATCH = replace(
+    torch_2_4.PATCH,
+    name="torch_2_6",
+    first=(2, 6),
+    last=(2, 6),
+    gate_parameters=("index_or_device=",),
+    count_sms=count_sms,
+    store=Entries,
+    targets=(
+        gate_target("https://github.com/pytorch/pytorch/pull/141687"),
+        torch_2_4.CONSUMER,
+        COMPILE,
+        GRAPH,
+    ),
+    lacks=("values of each thread's own",),
+)

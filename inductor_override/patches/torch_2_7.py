@@ -2,35 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from inductor_override.config_store.base import ConfigStore
-from inductor_override.config_store.entries import Entries
+from inductor_override.patches import torch_2_6
 from inductor_override.patches.contract import COMPILE, GRAPH, consumer_target, gate_target
-from inductor_override.patches.torch_2_6 import (
-    AUTOTUNE_SWITCHES as AUTOTUNE_SWITCHES,
-)
-from inductor_override.patches.torch_2_6 import (
-    GATE_PARAMETERS as GATE_PARAMETERS,
-)
-from inductor_override.patches.torch_2_6 import (
-    LACKS as LACKS,
-)
-from inductor_override.patches.torch_2_6 import (
-    SELECTION_RETURNS_CHOICE as SELECTION_RETURNS_CHOICE,
-)
-
-FIRST = (2, 7)
-LAST = (2, 11)
-STOCK_MIN_SMS = {"cuda": 68, "xpu": 16}
-STORE: type[ConfigStore] = Entries
-TARGETS = (
-    gate_target("https://github.com/pytorch/pytorch/pull/143491"),
-    consumer_target("_use_template_for_gpu", "https://github.com/pytorch/pytorch/pull/143266"),
-    COMPILE,
-    GRAPH,
-)
 
 
 @cache
@@ -52,3 +29,19 @@ def count_sms(index_or_device: Any = 0) -> int | None:
 
         device = torch.device(get_gpu_type(), index_or_device)
     return int(properties.create(device).multi_processor_count)
+
+
+PATCH = replace(
+    torch_2_6.PATCH,
+    name="torch_2_7",
+    first=(2, 7),
+    last=(2, 11),
+    stock_min_sms={"cuda": 68, "xpu": 16},
+    count_sms=count_sms,
+    targets=(
+        gate_target("https://github.com/pytorch/pytorch/pull/143491"),
+        consumer_target("_use_template_for_gpu", "https://github.com/pytorch/pytorch/pull/143266"),
+        COMPILE,
+        GRAPH,
+    ),
+)

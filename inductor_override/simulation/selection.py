@@ -47,7 +47,7 @@ def install(torch: str) -> None:
 
     AlgorithmSelectorCache.__call__ = _selector(
         AlgorithmSelectorCache.__call__,
-        returns_choice=(serving(torch) or newest()).SELECTION_RETURNS_CHOICE,
+        returns_choice=(serving(torch) or newest()).selection_returns_choice,
     )
     if hasattr(PyCodeCache, "load_by_key_path"):
         load = PyCodeCache.load_by_key_path.__func__

@@ -16,7 +16,7 @@ from importlib import metadata, resources
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from inductor_override.patches.select import modules
+from inductor_override.patches.select import patches
 from inductor_override.simulation.errors import ToolchainError, UnknownTorchError
 
 
@@ -39,7 +39,7 @@ def check() -> Toolchain:
     torch = _version_of("torch")
     if torch is None:
         raise ToolchainError("torch is not installed here: pip install torch")
-    oldest = modules()[0].FIRST
+    oldest = patches()[0].first
     if Version(torch).release[:2] < oldest:
         raise UnknownTorchError(
             f"a GPU can be simulated from torch {oldest[0]}.{oldest[1]} on; this is torch {torch}"
