@@ -39,13 +39,12 @@ class Counts:
     beyond_cpu: int = 0
     """Of these: with an input that is not on the CPU."""
 
-    def copy(self) -> Counts:
-        return Counts(**vars(self))
+    def now(self) -> tuple[int, ...]:
+        return tuple(vars(self).values())
 
-    def since(self, before: Counts) -> Counts:
-        """What was counted after `before` was copied."""
-        then = vars(before)
-        return Counts(**{name: count - then[name] for name, count in vars(self).items()})
+    def since(self, before: tuple[int, ...]) -> Counts:
+        """What was counted after `now` had returned `before`."""
+        return Counts(*(count - then for count, then in zip(self.now(), before, strict=True)))
 
 
 @dataclass(eq=False)
@@ -57,7 +56,7 @@ class Entry:
     """Of the scope."""
 
     def __post_init__(self) -> None:
-        self.before = self.counts.copy()
+        self.before = self.counts.now()
         self.priors: dict[str, Any] = {}
         self.opened_in: OpenScopes | None = None
         """None while it is not open, and where everything is switched off."""

@@ -55,8 +55,9 @@ class Entries(ConfigStore):
         held["_config"] = {**held["_config"], OPTION: entry}
 
     def remove(self) -> None:
-        held = vars(self.config)
-        held["_config"] = {key: e for key, e in held["_config"].items() if key != OPTION}
+        options = vars(self.config)["_config"].copy()
+        options.pop(OPTION, None)
+        vars(self.config)["_config"] = options
         self._stand_ins.take_off()
 
     def default(self, key: str = OPTION) -> Any:

@@ -58,12 +58,13 @@ class PlainDicts(ConfigStore):
         """
         held = vars(self.config)
         old = held["_config"]
-        before = old.copy()
-        new = {key: value for key, value in before.items() if key != OPTION} | own
+        before, new = old.copy(), old.copy()
+        new.pop(OPTION, None)
+        new.update(own)
         held["_config"] = new
-        for key, value in old.items():
-            if before.get(key) is not value and key != OPTION:  # assigned meanwhile
-                new[key] = value
+        if old != before:  # someone assigned meanwhile
+            changed = {key: value for key, value in old.items() if before.get(key) is not value}
+            new.update({key: value for key, value in changed.items() if key != OPTION})
 
     def min_sms(self) -> Any:
         return vars(self.config)["_config"].get(OPTION, TORCH_DECIDES)

@@ -57,6 +57,7 @@ class Installation:
         self._gate: Gate | None = None
         self._child = ChildHook()
         self._last: tuple[list[object], Selection] | None = None
+        self._imported: dict[str, ModuleType] | None = None
         self._to_say: list[str] = []
         """What is logged once the lock is released."""
 
@@ -93,7 +94,10 @@ class Installation:
         """
         # Before the lock is taken: an import runs other packages' code, and may wait for a thread
         # that waits for the lock.
-        modules = modules or {name: importlib.import_module(name) for name in (CONFIG, *_OWNERS)}
+        if modules is None:
+            modules = self._imported = self._imported or {
+                name: importlib.import_module(name) for name in (CONFIG, *_OWNERS)
+            }
         if len(modules) > 1:  # there is something to hook
             load_wrapt()
         with self.lock:
