@@ -120,6 +120,8 @@ class Scope:
     def __call__(self, function: F) -> F:
         """Open the scope for each call of `function`, a plain or a coroutine function.
 
+        What is returned has this scope, with its counters, as its attribute `scope`.
+
         Raises:
             TypeError: anything else: a class, a module, a generator function.
         """
@@ -129,21 +131,24 @@ class Scope:
         _check_decorated(function)
         calls = _Calls(self, getattr(inspect.unwrap(function), "__code__", None))
 
+        decorated: Any
+
         if inspect.iscoroutinefunction(function):
 
             @functools.wraps(function)
-            async def in_scope_async(*args: Any, **kwargs: Any) -> Any:
+            async def decorated(*args: Any, **kwargs: Any) -> Any:
                 with calls:
                     return await function(*args, **kwargs)
 
-            return cast(F, in_scope_async)
+        else:
 
-        @functools.wraps(function)
-        def in_scope(*args: Any, **kwargs: Any) -> Any:
-            with calls:
-                return function(*args, **kwargs)
+            @functools.wraps(function)
+            def decorated(*args: Any, **kwargs: Any) -> Any:
+                with calls:
+                    return function(*args, **kwargs)
 
-        return cast(F, in_scope)
+        decorated.scope = self
+        return cast(F, decorated)
 
     def _exit(self, *, failed: bool, decorates: CodeType | None = None) -> None:
         entry = self._entry_to_leave()

@@ -287,6 +287,7 @@ def test_a_decorated_function_counts_for_its_scope(compiled):
     assert scope.graphs_compiled == 1
     step()
     assert scope.graphs_compiled == 2
+    assert step.scope is scope
 
 
 def test_a_list_of_backends_without_triton_is_said(compiled, ask, caplog):

@@ -23,7 +23,7 @@ from inductor_override.hooks.gate import Gate
 from inductor_override.hooks.hook import Hook, Wrapper, load_wrapt
 from inductor_override.messages import say_once
 from inductor_override.open_scopes import Entry, GraphValues, OpenScopes
-from inductor_override.patches.select import Selection, select
+from inductor_override.patches.select import Selection, find_target, patches, select
 from inductor_override.request.names import COMPILE_FX, CONFIG, OPTION, TORCH_DECIDES, UTILS
 
 Holder = Literal["scope", "enable", "options", "environment", "graph"]
@@ -98,6 +98,7 @@ class Installation:
             modules = self._imported = self._imported or {
                 name: importlib.import_module(name) for name in (CONFIG, *_OWNERS)
             }
+        patches()
         if len(modules) > 1:  # there is something to hook
             load_wrapt()
         with self.lock:
@@ -237,7 +238,8 @@ class Installation:
             if row.role == "consumer" and len(owners) < len(_OWNERS):
                 continue  # the kernels of torch 2.0 import it by name: they must find torch's own
             enabled = outside_compile if row.role == "graph" else None
-            name = selection.names[row.role]
+            name = find_target(row, owners[row.owner])
+            assert name is not None  # `select` has found it
             hook = Hook(owners[row.owner], name, wrappers[row.role], enabled)
             self._hooks[row.role] = hook
             self._undo.append(hook.detach)
