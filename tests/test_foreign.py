@@ -186,6 +186,24 @@ def test_a_closure_over_our_compile_fx_in_the_next_scope(compiled, lowered):
         module.compile_fx = stock
 
 
+def test_a_closure_over_our_compile_fx_only_passes_calls_on_afterwards(monkeypatch, compiled):
+    module, seen = torch._inductor.compile_fx, []
+    torchs_own = module.compile_fx
+
+    def spy(*args, **kwargs):
+        seen.append((len(args) > 2, "inner_compile" in kwargs))
+        return torchs_own(*args, **kwargs)
+
+    monkeypatch.setattr(module, "compile_fx", functools.wraps(torchs_own)(spy))
+    with io.override(min_sms=0):
+        ours = module.compile_fx
+        compiled()
+    monkeypatch.setattr(module, "compile_fx", lambda *args, **kwargs: ours(*args, **kwargs))
+    compiled()
+    assert seen[0] != (False, False), "the values for the backward graph go along"
+    assert seen[-1] == (False, False)
+
+
 def test_a_closure_over_ours_is_harmless_afterwards(set_sms):
     with io.override(min_sms=0):
         ours = utils.is_big_gpu

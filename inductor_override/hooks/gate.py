@@ -17,8 +17,8 @@ class Gate:
     """The hooks on the gate, and on the function of torch's that asks it.
 
     Attributes:
-        live: False from the end of the installation on. Then the hooks only pass calls on, also a
-            hook that is kept in someone's closure.
+        live: False from the end of the installation on. Then a hook on the compiler that is kept in
+            someone's closure only passes calls on; those here find no option then.
         set_by: who set the process-wide threshold, for the log.
     """
 
@@ -34,8 +34,6 @@ class Gate:
 
     def on_gate(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> bool:
         """Around `is_big_gpu`: the option's decision, or torch's own at -1."""
-        if not self.live:
-            return wrapped(*args, **kwargs)  # type: ignore[no-any-return]
         passed = self._decide(wrapped, args, kwargs)
         for counts in self.scopes.counts_here():
             counts.consulted += 1
@@ -44,8 +42,7 @@ class Gate:
 
     def on_consumer(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         """Around the function that asks the gate by its name in torch's module."""
-        if self.live:
-            self.foreign.keep_on_top()
+        self.foreign.keep_on_top()
         return wrapped(*args, **kwargs)
 
     def _decide(self, wrapped: Any, args: Any, kwargs: Any) -> bool:
