@@ -43,8 +43,3 @@ def warn_once(sentence: str) -> None:
         warnings.warn(f"{_SENDER}: {sentence}", RuntimeWarning, stacklevel=3)
     except Warning:  # python -W error
         say(sentence)
-
-
-def forget() -> None:
-    """Let everything be said again."""
-    _said.clear()

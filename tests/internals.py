@@ -28,5 +28,5 @@ def patched() -> list[object]:
 
 def forget_what_was_said() -> None:
     """As in a process that begins."""
-    messages.forget()
+    messages._said.clear()
     foreign.named.clear()

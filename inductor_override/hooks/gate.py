@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from inductor_override.config_store.base import ConfigStore
@@ -16,18 +17,25 @@ from inductor_override.request.names import OPTION, TORCH_DECIDES
 class Gate:
     """The hooks on the gate, and on the function of torch's that asks it.
 
+    Args:
+        set_by: who set the process-wide threshold, for the log.
+
     Attributes:
         live: False from the end of the installation on. Then a hook on the compiler that is kept in
             someone's closure only passes calls on; those here find no option then.
-        set_by: who set the process-wide threshold, for the log.
     """
 
     def __init__(
-        self, patch: Patch, store: ConfigStore, scopes: OpenScopes, foreign: Foreign
+        self,
+        patch: Patch,
+        store: ConfigStore,
+        scopes: OpenScopes,
+        foreign: Foreign,
+        set_by: Callable[[], str | None],
     ) -> None:
         self.patch, self.store, self.scopes, self.foreign = patch, store, scopes, foreign
         self.live = True
-        self.set_by: str | None = None
+        self._set_by = set_by
 
     def close(self) -> None:
         self.live = False
@@ -61,10 +69,11 @@ class Gate:
                 f"convolution templates for it. Set the option to {sms} or less to let it through"
             )
             return False
-        if self.set_by and not self.scopes.here():
+        set_by = self._set_by()
+        if set_by and not self.scopes.here():
             say_once(
                 f"GPU {device} is let through to GEMM and convolution autotuning: {OPTION} is "
-                f"{min_sms}, set for the whole process by {self.set_by}",
+                f"{min_sms}, set for the whole process by {set_by}",
                 key=f"process-wide {device}",
             )
         return True

@@ -23,7 +23,7 @@ from inductor_override.hooks.gate import Gate
 from inductor_override.hooks.hook import Hook, Wrapper, load_wrapt
 from inductor_override.messages import say_once
 from inductor_override.open_scopes import Entry, GraphValues, OpenScopes
-from inductor_override.patches.select import Selection, find_target, patches, select
+from inductor_override.patches.select import Selection, patches, select
 from inductor_override.request.names import COMPILE_FX, CONFIG, OPTION, TORCH_DECIDES, UTILS
 
 Holder = Literal["scope", "enable", "options", "environment", "graph"]
@@ -141,8 +141,6 @@ class Installation:
         self._finish_uninstalling()
         if self.store is None or self.scopes is None:
             return
-        if self._gate is not None:
-            self._gate.set_by = set_by
         default = min_sms
         if self.upstream_default is not None and min_sms == TORCH_DECIDES:
             default = self.upstream_default
@@ -219,8 +217,9 @@ class Installation:
         assert self.scopes is not None
         if self._gate is None:
             foreign = Foreign(self.lock)
-            self._gate = Gate(selection.patch, self.store, self.scopes, foreign)
-            self._gate.set_by = self.set_by
+            self._gate = Gate(
+                selection.patch, self.store, self.scopes, foreign, set_by=lambda: self.set_by
+            )
             self._undo += [self._child.detach, foreign.stop, self._gate.close]
         gate, compiler = self._gate, CompileHooks(self._gate, self._child, self)
         wrappers: dict[str, Wrapper] = {
@@ -238,8 +237,7 @@ class Installation:
             if row.role == "consumer" and len(owners) < len(_OWNERS):
                 continue  # the kernels of torch 2.0 import it by name: they must find torch's own
             enabled = outside_compile if row.role == "graph" else None
-            name = find_target(row, owners[row.owner])
-            assert name is not None  # `select` has found it
+            name = selection.names[row.role]
             hook = Hook(owners[row.owner], name, wrappers[row.role], enabled)
             self._hooks[row.role] = hook
             self._undo.append(hook.detach)

@@ -25,10 +25,13 @@ class Selection:
 
     Attributes:
         patch: the module.
+        names: the attribute that each row means here, by the row's role. A row whose owner is not
+            imported yet is left out.
         note: said when the module is used by shape, not by version.
     """
 
     patch: Patch
+    names: dict[str, str]
     note: str | None = None
 
 
@@ -104,7 +107,7 @@ def select(version: str, config: ModuleType, owners: dict[str, ModuleType]) -> S
                 "function that asks it and the config store have the shape that "
                 f"{expected.name} was written for: {expected.name} is used"
             )
-        return Selection(expected, note)
+        return Selection(expected, _names(expected, owners), note)
     if by_version:
         for other in reversed(patches()):
             if other is not expected and not shape_differences(other, config, owners):
@@ -112,7 +115,7 @@ def select(version: str, config: ModuleType, owners: dict[str, ModuleType]) -> S
                     f"torch {version} has the shape that {other.name} was written for, "
                     f"not that of {expected.name}: {'; '.join(differences)}"
                 )
-                return Selection(other, note)
+                return Selection(other, _names(other, owners), note)
     _refuse_if_another_decides(expected, owners, version)
     raise UnsupportedTorchError(version, known_range(), differences)
 
@@ -147,6 +150,14 @@ def find_target(target: Target, owner: ModuleType) -> str | None:
         if found is not None and (target.role != "consumer" or asks_the_gate(found)):
             return name
     return None
+
+
+def _names(patch: Patch, owners: dict[str, ModuleType]) -> dict[str, str]:
+    return {
+        row.role: name
+        for row in patch.targets
+        if row.owner in owners and (name := find_target(row, owners[row.owner]))
+    }
 
 
 def _refuse_if_another_decides(patch: Patch, owners: dict[str, ModuleType], version: str) -> None:
