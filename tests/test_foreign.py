@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
-import subprocess
-import sys
 from unittest import mock
 
 import pytest
@@ -15,6 +12,7 @@ import torch._inductor.utils as utils
 import wrapt
 from internals import CONSUMER
 from this_torch import CONSUMER_TAKES_DTYPES
+from zygote import Zygote
 
 import inductor_override as io
 
@@ -238,8 +236,14 @@ def test_a_mock_around_a_scope_is_back_after_it(set_sms):
         assert vars(utils)["is_big_gpu"] is foreign
 
 
+@pytest.fixture(scope="module")
+def with_inductor():
+    with Zygote("import torch._dynamo, torch._inductor.compile_fx") as zygote:
+        yield zygote
+
+
 @pytest.mark.parametrize("first", ["theirs", "ours"])
-def test_a_package_that_assigns_when_it_is_imported(first, tmp_path):
+def test_a_package_that_assigns_when_it_is_imported(first, tmp_path, with_inductor):
     """As unsloth does, in a process of its own, before us or after."""
     (tmp_path / "unsloth_like.py").write_text(
         "import torch._inductor.utils as utils\n"
@@ -248,14 +252,7 @@ def test_a_package_that_assigns_when_it_is_imported(first, tmp_path):
     )
     imports = ["import unsloth_like", "import inductor_override as io; io.enable(min_sms=29)"]
     program = "; ".join(imports if first == "theirs" else reversed(imports)) + PROGRAM
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    done = with_inductor.run(f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{program}")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "True True"
     assert done.stderr.count("is_big_gpu was replaced by unsloth_like.is_big_gpu") == 1
