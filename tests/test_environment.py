@@ -395,7 +395,8 @@ print(json.dumps([io.status().installed, io.status().problem]))
 
 @by_entry_point
 def test_it_holds_when_the_variable_goes_away_between_the_imports(run_with_torch):
-    code = f"import os, torch._inductor.config; del os.environ[{VARIABLE!r}]\n"
+    # torch 2.5 has the config already: what is imported next shows the finder that it is there.
+    code = f"import os, torch._inductor.config, colorsys; del os.environ[{VARIABLE!r}]\n"
     now = "out['value'] = io.status().min_sms\n"
     seen, _ = run_with_torch(code + SEEN + now + PRINT, **{VARIABLE: "28"})
     assert seen["layers"] == ["Layer", "Layer"]
