@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from inductor_override.api import disable, enable, options, override
     from inductor_override.errors import NoEffectWarning, UnsupportedTorchError
+    from inductor_override.explanation import explain
     from inductor_override.scope import Scope
     from inductor_override.status_report import Status, status
 
@@ -31,6 +32,7 @@ __all__ = [
     "__version__",
     "disable",
     "enable",
+    "explain",
     "options",
     "override",
     "status",
@@ -38,6 +40,7 @@ __all__ = [
 
 _DEFINED_IN = {
     "api": ("disable", "enable", "options", "override"),
+    "explanation": ("explain",),
     "errors": ("NoEffectWarning", "UnsupportedTorchError"),
     "scope": ("Scope",),
     "status_report": ("Status", "status"),

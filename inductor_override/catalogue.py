@@ -13,12 +13,15 @@ import re
 from dataclasses import dataclass
 from importlib import resources
 
-_BRANDS = frozenset({"nvidia", "geforce", "tesla", "gpu", "generation", "edition"})
-_LISTED = 8  # names in a message, at most
+_IGNORED = frozenset(
+    {"nvidia", "geforce", "tesla", "grid", "gpu", "generation", "edition", "with", "design"}
+)
 _FAMILIES = frozenset({"rtx", "gtx", "jetson"})
+_LISTED = 8  # names in a message, at most
 
-# What a GPU is sold as, where its own properties print another name.
-_ALIASES = {"dgxspark": "NVIDIA GB10", "spark": "NVIDIA GB10"}
+# What a name may have besides the words of a row: a size of memory ("12GB"), or which share of a
+# GPU's time and memory a virtual machine has ("NVIDIA A10-24Q"); all SMs are there in either case.
+_SIZE = re.compile(r"\d+gb|\d+[abcq]")
 
 
 @dataclass(frozen=True)
@@ -103,65 +106,75 @@ def all_gpus() -> tuple[Gpu, ...]:
 def find(name: str) -> Gpu:
     """The GPU called `name`, such as `torch.cuda.get_device_name()` prints it.
 
-    An exact model wins over longer names that contain it: "RTX 3060" is not "RTX 3060 Ti". Of a MIG
-    slice ("NVIDIA A100-SXM4-40GB MIG 3g.20gb") the number of its compute slices counts, and a size
-    of memory where the model has no row of its own for it ("NVIDIA RTX A2000 12GB") does not.
+    An exact model wins over longer names that contain it: "RTX 3060" is not "RTX 3060 Ti". Where
+    NVIDIA gave one name to several GPUs, the plain row is the usual card and the other rows say in
+    brackets what is different ("NVIDIA GeForce RTX 3050 (6 GB)").
+
+    A size of memory does not matter where the model has no row of its own for it ("RTX 3060 12GB").
+    Of a MIG slice ("NVIDIA A100-SXM4-40GB MIG 3g.20gb+me") only the words count that its row has
+    ("NVIDIA A100 MIG 3g"). A name that fits several rows of the same numbers is the first of them.
 
     Raises:
         UnknownGpuError: none or several match; it holds the names to choose from.
     """
-    if slice_of := re.fullmatch(r"(.*\bA100\b.*?) MIG (\d)g\.\d+gb", name.strip(), re.IGNORECASE):
-        name = f"A100 MIG {slice_of[2]}g"
-    try:
-        return _find(name)
-    except UnknownGpuError as unknown:
-        without_memory = re.sub(r"\s\d+\s?GB$", "", name.strip(), flags=re.IGNORECASE)
-        if unknown.ambiguous or without_memory == name.strip():
-            raise
-        try:
-            return _find(without_memory)
-        except UnknownGpuError:
-            raise unknown from None
+    words = _words(name)
+    for found in (_exact(words), _containing(words), _contained(words)):
+        if len({(gpu.sms, gpu.compute_capability) for gpu in found}) == 1:
+            return found[0]
+        if found:
+            raise UnknownGpuError(name, tuple(gpu.name for gpu in found), ambiguous=True)
+    raise UnknownGpuError(name, _nearest("".join(words)))
 
 
-def _find(name: str) -> Gpu:
-    wanted = _tokens(name)
-    key = "".join(wanted)
-    gpus = all_gpus()
-    if key in _ALIASES:
-        return next(gpu for gpu in gpus if gpu.name == _ALIASES[key])
-    for spelling in (_key, _short_key):
-        exact = [gpu for gpu in gpus if spelling(gpu) == key]
-        if len(exact) == 1:
-            return exact[0]
-    containing = [gpu for gpu in gpus if wanted and set(wanted) <= set(_tokens(gpu.name))]
-    if len(containing) == 1:
-        return containing[0]
-    if containing:
-        raise UnknownGpuError(name, tuple(gpu.name for gpu in containing), ambiguous=True)
-    raise UnknownGpuError(name, _nearest(key))
+def _exact(words: list[str]) -> list[Gpu]:
+    return [gpu for gpu in all_gpus() if "".join(words) in _keys(gpu)]
+
+
+def _containing(words: list[str]) -> list[Gpu]:
+    """The GPUs whose names have all of `words`; MIG slices only if "MIG" is one of them."""
+    wanted = set(words)
+    return [
+        gpu
+        for gpu in all_gpus()
+        if wanted
+        and wanted <= (own := set(_words(gpu.name)))
+        and ("mig" in wanted or "mig" not in own)
+    ]
+
+
+def _contained(words: list[str]) -> list[Gpu]:
+    """The GPUs whose whole names are in `words`, where what else is there does not matter."""
+    found = []
+    for gpu in all_gpus():
+        own = _words(gpu.name)
+        rest = set(words) - set(own)
+        if set(_without_family(own)) <= set(words) and (
+            "mig" in own or all(_SIZE.fullmatch(word) for word in rest)
+        ):
+            found.append(gpu)
+    return found
 
 
 def _nearest(key: str) -> tuple[str, ...]:
-    names: dict[str, str] = {}
-    for gpu in all_gpus():
-        names.setdefault(_short_key(gpu), gpu.name)
-        names[_key(gpu)] = gpu.name
+    names = {spelling: gpu.name for gpu in all_gpus() for spelling in _keys(gpu)}
     close = difflib.get_close_matches(key, names, n=6, cutoff=0.5)
     return tuple(dict.fromkeys(names[match] for match in close))[:3]
 
 
-def _tokens(name: str) -> list[str]:
-    words = re.findall(r"[a-z0-9]+", name.lower())
-    return [word for word in words if word not in _BRANDS]
+def _words(name: str) -> list[str]:
+    # "12 GB" is one word, as "12GB" is; so is "1c.3g", a part of a MIG slice, which is not a "3g".
+    text = re.sub(r"(?<=\d) gb\b", "gb", name.lower())
+    words = re.findall(r"\dc\.\dg|rtx|gtx|[a-z0-9]+", text)
+    return [word for word in words if word not in _IGNORED]
 
 
-def _key(gpu: Gpu) -> str:
-    return "".join(_tokens(gpu.name))
+def _without_family(words: list[str]) -> list[str]:
+    return words[1:] if words[0] in _FAMILIES else words
 
 
-def _short_key(gpu: Gpu) -> str:
-    return "".join(token for token in _tokens(gpu.name) if token not in _FAMILIES)
+def _keys(gpu: Gpu) -> tuple[str, str]:
+    words = _words(gpu.name)
+    return "".join(words), "".join(_without_family(words))
 
 
 def _capability(text: str) -> tuple[int, int]:

@@ -10,11 +10,17 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
+from this_torch import CAPTURES_MODELS, STOCK_MIN_SMS
 
 import inductor_override
 from inductor_override import catalogue
+from inductor_override.cli import main
 from inductor_override.simulation import SimulationError, toolchain
 
+captures_models = pytest.mark.skipif(
+    not CAPTURES_MODELS, reason="models are captured from torch 2.6 on"
+)
 PACKAGE = Path(inductor_override.__file__).parent
 
 
@@ -51,36 +57,132 @@ def answer(triton):
 class TestExplain:
     def test_works_without_any_argument(self, answer):
         assert (answer.returncode, answer.stderr) == (0, "")
-        assert "NVIDIA GeForce RTX 3060 (simulated): 28 SMs" in answer.stdout
-        assert "a: 1024 x 1024, b: 1024 x 1024" in answer.stdout
-        assert "extern_kernels.mm" in answer.stdout
-        assert "triton_mm_0 to triton_mm_" in answer.stdout
-        assert "Nothing is timed here" in " ".join(answer.stdout.split())
+        said = " ".join(answer.stdout.split())
+        assert "relu(a @ b): 2.15 GFLOP" in said
+        assert "NVIDIA GeForce RTX 3060 (28 SMs, compute capability 8.6): worth-trying" in said
+        assert "mm 1024x1024x1024 float16" in said
+        assert "Nothing was timed and nothing ran on a GPU" in said
 
     def test_plain_text_where_there_is_no_terminal(self, answer):
         assert "\x1b" not in answer.stdout
 
-    def test_a_gpu_by_its_numbers(self):
-        done = run("explain", "--json", "--gpu", "H100 PCIe", "--sms", "16", "--shape", "64x64x64")
-        gpu = json.loads(done.stdout)["gpu"]
-        assert (gpu["sms"], gpu["compute_capability"]) == (16, "9.0")
+    def test_a_gpu_by_its_numbers_and_json_is_all_there_is(self):
+        done = run(
+            *("explain", "--json", "--no-compile", "--gpu", "H100 PCIe", "--sms", "16"),
+            *("--shape", "128x64X256", "--dtype", "bf16", "--op", "linear", "--epilogue", "silu"),
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        report = json.loads(done.stdout)
+        [gpu], [problem] = report["gpus"], report["problems"]
+        assert (gpu["sms"], gpu["capability"]) == (16, "9.0")
         assert gpu["shared_memory_optin"] == 232448
         assert gpu["name"] == "NVIDIA H100 PCIe with other numbers"
+        assert (problem["m"], problem["k"], problem["n"]) == (128, 64, 256)
+        assert problem["dtype"] == "bfloat16"
+        assert gpu["gate"]["stock"] == {"open": False, "required_sms": STOCK_MIN_SMS}
+        assert gpu["problems"][0]["override"]["fit"] is None
+        assert gpu["verdict"]["code"] == "worth-trying"
 
-    def test_json_is_all_there_is_on_standard_output(self, answer):
-        done = run(
-            "explain", "--json", "--gpu", "rtx3090", "--shape", "128x64X256", "--dtype", "bf16",
-            "--min-sms", "100",
-        )  # fmt: skip
-        assert (done.returncode, done.stderr) == (0, "")
-        facts = json.loads(done.stdout)
-        assert facts["gpu"]["sms"] == 82
-        assert facts["shape"] == {"m": 128, "k": 64, "n": 256}
-        assert facts["dtype"] == "bfloat16"
-        assert facts["outcome"] == "held_back"
-        assert facts["override"]["required_sms"] == 100
-        assert facts["override"]["candidates"]["count"] == 1
-        assert facts["stock"]["candidates"]["triton"] > 0
+
+MODEL = """
+import torch
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = torch.nn.Linear(64, 64)
+        print("building")
+    def forward(self, x):
+        return torch.relu(self.linear(x))
+
+def build():
+    return Net().half(), (torch.zeros(64, 64, dtype=torch.float16),)
+
+def broken():
+    raise ValueError("no such checkpoint")
+
+class Jumps(Net):
+    def forward(self, x):
+        if x.sum() > 0:
+            return x
+        return -x
+
+number = 3
+"""
+
+
+@pytest.fixture(scope="module")
+def model_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("models") / "my_model.py"
+    path.write_text(MODEL)
+    return path
+
+
+@pytest.mark.simulated
+@captures_models
+def test_a_model_of_the_users_own(triton, model_file, tmp_path):
+    page = tmp_path / "page.html"
+    done = run(
+        *("explain", "--module", f"{model_file}:build", "--gpu", "T4", "--gpu", "RTX 4070"),
+        *("--no-compile", "--json", "--html", str(page), "--show-code"),
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert [gpu["name"] for gpu in report["gpus"]] == ["Tesla T4", "NVIDIA GeForce RTX 4070"]
+    assert [(p["m"], p["k"], p["n"], p["epilogue"]) for p in report["problems"]] == [
+        (64, 64, 64, ["relu"])
+    ]
+    assert "building" in done.stderr, "what the model prints is not part of the report"
+    assert "tl.dot" in done.stderr
+    assert page.read_text("utf-8").startswith("<!doctype html>")
+
+
+@captures_models
+@pytest.mark.parametrize(
+    ("arguments", "first_line", "more"),
+    [
+        (
+            ["--module", "my_model.py"],
+            "'my_model.py' is not valid; allowed: PACKAGE.MODULE:NAME",
+            "",
+        ),
+        (["--module", "none.py:Net"], "there is no file none.py", ""),
+        (["--module", "no.such:Net"], "importing no.such failed", "No module named 'no'"),
+        (["--module", "my_model.py:Nett"], "has no Nett; what it has of that kind: Net, build", ""),
+        (["--module", "my_model.py:number"], "is int, neither", ""),
+        (["--module", "my_model.py:Net"], "give each with --input 'dtype[sizes]'", ""),
+        (["--module", "my_model.py:broken"], "broken() raised an error", "no such checkpoint"),
+        (
+            ["--module", "my_model.py:Net", "--input", "float32[8,65]"],
+            "cannot capture Net with float32[8,65]",
+            "",
+        ),
+        (
+            ["--module", "my_model.py:Jumps", "--input", "float32[8,64]"],
+            "torch.export cannot capture Jumps",
+            "if x.sum() > 0",
+        ),
+        (["--module", "my_model.py:Net", "--input", "8x64"], "'8x64' is not valid", ""),
+        (["--module", "my_model.py:Net", "--input", "int33[8]"], "torch has no dtype 'int33'", ""),
+        (["--train"], "--train is for a model of your own", ""),
+        (["--module", "my_model.py:Net", "--shape", "8x8x8"], "exclude each other", ""),
+        (["--batch", "4"], "--batch is for --op bmm and baddbmm, not for mm", ""),
+        (["--html", "nowhere/page.html"], "there is no folder nowhere", ""),
+    ],
+)
+def test_what_cannot_be_explained_is_exit_2_and_one_clear_line(
+    triton, model_file, monkeypatch, arguments, first_line, more
+):
+    """In this process, which has torch; below the line, the user's own part of a traceback."""
+    monkeypatch.chdir(model_file.parent)
+    done = CliRunner().invoke(main, ["explain", *arguments])
+    assert done.exit_code == 2, done.output
+    lines = [line for line in done.output.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    assert first_line in lines[0]
+    assert more in done.output
+    assert "site-packages" not in done.output
+    assert bool(more) or done.output.strip().endswith(lines[0]) or "File" in done.output
 
 
 @pytest.mark.simulated
@@ -101,7 +203,7 @@ def test_explain_exits_with_3_on_a_torch_of_another_shape(triton, tmp_path):
     [
         (["--gpu", "RTX 3065"], ["--gpu", "'RTX 3065'", "NVIDIA GeForce RTX 3060,"]),
         (["--gpu", "H100"], ["'H100' could be any of", "H100 PCIe, NVIDIA H100 80GB HBM3"]),
-        (["--gpu", "RTX"], ["'RTX' could be any of 4", "such as NVIDIA", "in quotes"]),
+        (["--gpu", "RTX"], ["'RTX' could be any of 129", "such as NVIDIA", "in quotes"]),
         (["--gpu", ""], ["--gpu", "''", "inductor-override gpus"]),
         (["--gpu", "Orin"], ["Jetson AGX Orin 64GB", "--sms, --capability and --shared-memory"]),
         (["--sms", "16"], ["--capability X.Y is missing"]),

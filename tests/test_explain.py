@@ -1,197 +1,375 @@
-"""An explanation is true, whatever the user's environment holds, and says what it does not know."""
+"""An explanation is true: what it says is what torch and Triton do, and it says what is unknown."""
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 import torch
-from rich.console import Console
+from this_torch import CAPTURES_MODELS, CHECKS_BFLOAT16
 
-from inductor_override import catalogue
-from inductor_override.cli import explain_text
-from inductor_override.explain import Outcome, Report, Side, explain, process
+import inductor_override as io
+from inductor_override.explanation import Problem, explain
+from inductor_override.explanation.occupancy import blocks_per_sm, waves
 from inductor_override.simulation import SimulationError, toolchain
 
-# (gpu, min_sms, m, k, n): one process explains them all.
-ASKED = {
-    "small": ("RTX 3060", 0, 256, 128, 512),
-    "big": ("RTX 3090", 0, 256, 128, 512),
-    "held back": ("RTX 3090", 100, 256, 128, 512),
-    "still small": ("RTX 3060", 29, 256, 128, 512),
-    "no gemm": ("RTX 3060", 0, 256, 1, 512),
-}
-
-SCRIPT = """
-import dataclasses, json, sys
-from inductor_override import catalogue
-from inductor_override.explain.__main__ import reply_to
-
-replies = {}
-for name, (gpu, min_sms, m, k, n) in json.loads(sys.argv[1]).items():
-    replies[name] = reply_to({
-        "gpu": dataclasses.asdict(catalogue.find(gpu)),
-        "lower": {"m": m, "k": k, "n": n, "dtype": "float16"},
-        "min_sms": min_sms,
-    })
-print(json.dumps(replies))
-"""
+pytestmark = pytest.mark.simulated
+captures_models = pytest.mark.skipif(
+    not CAPTURES_MODELS, reason="models are captured, and candidates compiled, from torch 2.6 on"
+)
+SMALL = Problem(256, 128, 512)
 
 
-@pytest.fixture(scope="module")
-def found():
-    """The torch and Triton of this environment."""
+@pytest.fixture(scope="module", autouse=True)
+def triton():
     try:
-        return toolchain.check()
+        toolchain.check()
     except SimulationError as error:
         pytest.skip(str(error))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory):
+    """No result of an earlier run counts."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+    yield
+    patch.undo()
+
+
+class Mlp(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.up, self.down = torch.nn.Linear(256, 1024), torch.nn.Linear(1024, 256)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.down(torch.nn.functional.gelu(self.up(x)))
+
+
 @pytest.fixture(scope="module")
-def reports(found):
-    """Reports by their names in ASKED, from the real lowering."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    child = subprocess.run(
-        [sys.executable, "-c", SCRIPT, json.dumps(ASKED)],
-        env=environment,
+def reports():
+    """Of an RTX 3060, a T4 and an RTX 3090, whose gate is open."""
+    return explain(Problem(1024, 1024, 1024), gpu=["RTX 3060", "T4", "RTX 3090"])
+
+
+def facts(report, gpu=0, problem=0):
+    return report.to_dict()["gpus"][gpu]["problems"][problem]
+
+
+class TestOneProduct:
+    def test_torch_alone_has_the_library_and_the_override_more(self, reports):
+        stock, override = facts(reports)["stock"], facts(reports)["override"]
+        assert (stock["candidates"], stock["triton"]) == (1, 0)
+        assert stock["kernel"].startswith("extern_kernels.mm")
+        assert override["candidates"] == override["triton"] + 1
+        assert override["kernel"].startswith("triton_tem_fused_")
+        assert reports.problems[0].epilogue == ("relu",)
+        assert reports.problems[0].flops == 2 * 1024**3
+        assert reports.gpus[0].totals.kernels == (2, 1)
+        assert reports.gpus[0].totals.bytes_moved == (5 * 2**21, 3 * 2**21)
+
+    @captures_models
+    def test_which_candidates_fit_is_read_from_what_was_compiled(self, reports):
+        """torch's estimate counts one stage more than Triton allocates."""
+        assert reports.complete
+        override = facts(reports)["override"]
+        candidates = facts(reports)["candidates"]
+        assert override["tensor_cores"] == override["triton"]
+        assert override["spill"] == 0
+        large = [(c["tile"], c["stages"]) for c in candidates if not c["fits"]]
+        assert override["fit"] == override["triton"] - len(large)
+        for one in candidates:
+            assert one["fits"] == (one["shared_memory"] <= 101_376)
+        if torch.__version__.startswith("2.13.0"):
+            assert (override["triton"], override["fit"]) == (21, 16)
+            assert large == [
+                ("64x64x128", 5),
+                ("64x128x128", 4),
+                ("128x128x64", 5),
+                ("128x128x128", 4),
+                ("128x256x64", 4),
+            ]
+        assert reports.verdicts["NVIDIA GeForce RTX 3060"] == "worth-trying"
+
+    @captures_models
+    def test_a_t4_gains_nothing_where_triton_uses_no_tensor_cores(self, reports):
+        """Told by the machine code: Triton 3.2 used them, 3.4 and later do not."""
+        override = facts(reports, gpu=1)["override"]
+        if override["tensor_cores"]:
+            assert reports.verdicts["Tesla T4"] == "worth-trying"
+        else:
+            assert override["spill"] > 0
+            assert reports.verdicts["Tesla T4"] in ("no-tensor-cores", "nothing-fits")
+
+    def test_a_gpu_whose_gate_is_open(self, reports):
+        assert reports.verdicts["NVIDIA GeForce RTX 3090"] == "gate-open-anyway"
+        assert reports.gpus[2].gate_open == (True, True)
+        assert facts(reports, gpu=2)["stock"]["triton"] > 0
+
+    def test_the_report_is_the_same_as_json(self, reports):
+        data = json.loads(json.dumps(reports.to_dict()))
+        assert data["schema"] == 1
+        assert [gpu["sms"] for gpu in data["gpus"]] == [28, 40, 82]
+        assert {"op", "m", "n", "k", "batch", "dtype", "count", "flops_share", "epilogue"} <= set(
+            data["problems"][0]
+        )
+        assert "RTX 3060" in repr(reports)
+        assert "<table>" in reports._repr_html_()
+
+    @captures_models
+    def test_the_next_run_compiles_nothing(self, reports):
+        started = time.perf_counter()
+        again = explain(Problem(1024, 1024, 1024), gpu="RTX 3060")
+        spent = time.perf_counter() - started
+        assert again.to_dict()["gpus"][0] == reports.to_dict()["gpus"][0]
+        assert spent < reports.gpus[0].totals.compile_seconds + 30
+
+
+@pytest.mark.parametrize(
+    ("code", "gpu", "problem", "how"),
+    [
+        ("min-sms-too-high", "RTX 3060", SMALL, {"min_sms": 29}),
+        ("gate-open-anyway", "RTX 3090", SMALL, {"min_sms": 100}),
+        ("no-gemm-behind-the-gate", "RTX 3060", Problem(256, 1, 512), {}),
+        (
+            "triton-not-among-backends",
+            "RTX 3060",
+            SMALL,
+            {"options": {"max_autotune_gemm_backends": "ATEN"}},
+        ),
+        ("not-compiled", "T4", Problem(256, 128, 512, dtype="bfloat16"), {}),
+        ("deterministic", "RTX 3060", SMALL, {"options": {"deterministic": True}}),
+    ],
+)
+def test_every_reason_why_not_has_its_code(code, gpu, problem, how):
+    options = how.get("options", {})
+    if not all(hasattr(torch._inductor.config, name) for name in options):
+        pytest.skip(f"this torch has no option {', '.join(options)}")
+    if code == "not-compiled" and not CHECKS_BFLOAT16:
+        pytest.skip("torch refuses bfloat16 below capability 8.0 from 2.4 on")
+    report = explain(problem, gpu=gpu, compile_candidates=False, **how)
+    assert [*report.verdicts.values()] == [code]
+    assert report.gpus[0].verdict.text.endswith(".")
+
+
+@captures_models
+class TestModel:
+    def test_a_class_a_module_and_a_function_are_one_model(self):
+        x = torch.randn(64, 256)
+        module = Mlp()
+        before = {name: value.clone() for name, value in module.state_dict().items()}
+        found = [
+            explain(source, args, gpu="RTX 3060", compile_candidates=False)
+            for source, args in ((Mlp, (x,)), (module, (x,)), (lambda: (Mlp(), (x,)), ()))
+        ]
+        assert module.training
+        assert all(torch.equal(before[name], v) for name, v in module.state_dict().items())
+        first, *others = [report.to_dict() for report in found]
+        for other in others:
+            assert other["problems"] == first["problems"]
+        sizes = [(p.m, p.k, p.n, p.count) for p in found[0].problems]
+        assert sizes == [(64, 256, 1024, 1), (64, 1024, 256, 1)]
+        assert found[0].problems[0].epilogue[:1] == ("gelu",)
+        assert sum(p.flops_share for p in found[0].problems) == pytest.approx(1)
+
+    def test_a_training_step_has_the_backward_products_too(self):
+        report = explain(
+            Mlp, (torch.randn(64, 256),), gpu="RTX 3060", train=True, compile_candidates=False
+        )
+        assert report.gpus[0].totals.gemms == 5
+        assert report.gpus[0].totals.behind_gate == 5
+        assert report.flops == 5 * 2 * 64 * 256 * 1024
+
+    def test_attention_stays_the_fused_kernel(self):
+        class Attends(torch.nn.Module):
+            def forward(self, x):
+                return torch.nn.functional.scaled_dot_product_attention(x, x, x, is_causal=True)
+
+        x = torch.randn(1, 4, 64, 32, dtype=torch.float16)
+        for gpu in ("RTX 3060", "T4"):
+            report = explain(Attends, (x,), gpu=gpu, compile_candidates=False)
+            assert report.problems == ()
+            assert report.flops > 0
+            assert [*report.verdicts.values()] == ["no-gemm-behind-the-gate"]
+
+    def test_a_symbolic_batch(self):
+        report = explain(
+            Mlp, (torch.randn(64, 256),), gpu="RTX 3060", dynamic=True, compile_candidates=False
+        )
+        assert [(p.m, p.k, p.n) for p in report.problems] == [(64, 256, 1024), (64, 1024, 256)]
+        assert report.gpus[0].totals.behind_gate == 2
+
+    def test_a_convolution_net(self):
+        class Net(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.layers = torch.nn.Sequential(
+                    torch.nn.Conv2d(16, 32, 3, padding=1),
+                    torch.nn.BatchNorm2d(32),
+                    torch.nn.ReLU(inplace=True),
+                    torch.nn.Conv2d(32, 32, 3, padding=1),
+                )
+
+            def forward(self, x):
+                return self.layers(x)
+
+        for train in (False, True):
+            report = explain(
+                Net,
+                (torch.randn(2, 16, 32, 32),),
+                gpu="RTX 3060",
+                dtype=None,
+                train=train,
+                compile_candidates=False,
+            )
+            rows = {(p.op, p.m, p.k, p.n): p for p in report.problems}
+            assert ("convolution", 2048, 144, 32) in rows
+            assert ("convolution", 2048, 288, 32) in rows
+            assert report.gpus[0].totals.behind_gate == 2
+
+    def test_a_graph_mode_block_is_part_of_the_graph(self):
+        class Blocks(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.linear = torch.nn.Linear(64, 64)
+
+            def forward(self, x):
+                with torch.enable_grad():
+                    return self.linear(x) + self.linear(x * 2)
+
+        report = explain(Blocks, (torch.randn(64, 64),), gpu="RTX 3060", compile_candidates=False)
+        assert report.gpus[0].totals.gemms == 2
+
+
+def in_a_process(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            "TORCHINDUCTOR_USE_STATIC_CUDA_LAUNCHER": "0",
+            **environment,
+        },
         capture_output=True,
         text=True,
+        timeout=300,
+        check=False,
     )
-    if "ToolchainError" in child.stderr:
-        pytest.skip(child.stderr.splitlines()[-1])
-    assert child.returncode == 0, child.stderr
-    made = {}
-    for name, reply in json.loads(child.stdout).items():
-        gpu, _, m, k, n = ASKED[name]
-        made[name] = Report(
-            torch=found.torch,
-            triton=found.triton,
-            gpu=catalogue.find(gpu),
-            m=m,
-            k=k,
-            n=n,
-            dtype="float16",
-            stock=Side.from_dict(reply["stock"]),
-            override=Side.from_dict(reply["override"]),
+
+
+@captures_models
+def test_candidates_agree_with_torchs_own_lowering(tmp_path):
+    """`compile_fx` itself, on the same function: no graph of this package's making."""
+    code = """
+import json, torch
+from inductor_override import catalogue
+from inductor_override.simulation import hardware, selection
+hardware.install_gpu(catalogue.find("RTX 3060"))
+import inductor_override as io
+from torch._inductor import config
+from torch._inductor.compile_fx import compile_fx
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._guards import TracingContext, tracing
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch._inductor.fx_passes import fuse_attention
+fuse_attention._sfdp_init = lambda *args: None  # it traces its patterns on a real device
+mode = FakeTensorMode()
+with mode:
+    inputs = [torch.empty(s, device="cuda", dtype=torch.float16)
+              for s in ((64, 256), (1024, 256), (1024,), (256, 1024), (256,))]
+    graph = make_fx(lambda x, w, b, v, c: (torch.nn.functional.linear(torch.nn.functional.gelu(
+        torch.nn.functional.linear(x, w, b)), v, c),))(*inputs)
+seen = selection.Recorder()
+selection.record_into(seen)
+with (io.override(min_sms=0), torch.no_grad(), tracing(TracingContext(mode)), mode,
+      config.patch(max_autotune_gemm=True, fx_graph_cache=False, compile_threads=1)):
+    compile_fx(graph, inputs)
+print(json.dumps([[s.op, s.m, s.k, s.n, len(s.choices), s.kernel] for s in seen.selections]))
+"""
+    done = in_a_process(code, TORCHINDUCTOR_CACHE_DIR=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    torchs = json.loads(done.stdout.splitlines()[-1])
+    report = explain(
+        Mlp, (torch.randn(64, 256),), gpu="RTX 3060", dtype="float16", compile_candidates=False
+    )
+    ours = [
+        [p.op, p.m, p.k, p.n, side["candidates"], side["kernel"]]
+        for p, side in zip(
+            report.problems,
+            (each["override"] for each in report.to_dict()["gpus"][0]["problems"]),
+            strict=True,
         )
-    return made
+    ]
+    assert ours == torchs
 
 
-@pytest.fixture
-def text(reports):
-    """What a person reads, in one line."""
-
-    def read(name):
-        console = Console(width=300, highlight=False)
-        with console.capture() as capture:
-            explain_text.show(reports[name], console)
-        return " ".join(capture.get().split())
-
-    return read
-
-
-@pytest.mark.simulated
-class TestOutcomes:
-    def test_a_small_gpu_is_opened(self, reports, text):
-        report = reports["small"]
-        assert report.outcome is Outcome.OPENED
-        assert report.changes_code
-        threshold = report.stock.required_sms
-        count = len(report.override.candidates)
-        assert len(report.stock.candidates) == 1
-        assert count > 10
-        assert report.override.consulted >= 1
-        said = text("small")
-        assert f"closed: 28 SMs < {threshold}" in said
-        assert "open: 28 SMs >= 0" in said
-        assert f"it has 28 SMs, and torch's gate asks for {threshold}." in said
-        assert f"Inductor has {count} candidates instead of 1 to time." in said
-        assert f"{count - 1}: triton_mm_0 to triton_mm_{count - 2}" in said
-        assert "extern_kernels.mm" in said
-
-    def test_for_a_big_gpu_nothing_changes(self, reports, text):
-        report = reports["big"]
-        assert report.outcome is Outcome.OPEN_ANYWAY
-        assert not report.changes_code
-        assert len(report.stock.candidates) == len(report.override.candidates) > 10
-        said = text("big")
-        assert "The override changes nothing here: NVIDIA GeForce RTX 3090 has 82 SMs" in said
-        assert f"open: 82 SMs >= {report.stock.required_sms}" in said
-
-    def test_a_big_gpu_is_held_back(self, reports, text):
-        report = reports["held back"]
-        assert report.outcome is Outcome.HELD_BACK
-        assert len(report.stock.candidates) > 10
-        assert len(report.override.candidates) == 1
-        said = text("held back")
-        assert "override(min_sms=100) holds it back (82 SMs < 100)" in said
-        assert "Inductor has 1 candidate instead of" in said
-
-    def test_a_min_sms_above_the_gpu_opens_nothing(self, reports, text):
-        report = reports["still small"]
-        assert report.outcome is Outcome.CLOSED_ANYWAY
-        assert not report.changes_code
-        assert "28 SMs are fewer than min_sms=29" in text("still small")
-        assert "min_sms=28 or less opens the gate" in text("still small")
-
-    def test_a_product_without_a_gemm_is_not_called_tuned(self, reports, text):
-        report = reports["no gemm"]
-        if report.override.candidates:
-            pytest.skip(f"torch {report.torch} computes it with a GEMM")
-        assert not report.changes_code
-        assert "there is nothing to tune" in text("no gemm")
-
-    def test_every_text_says_that_nothing_was_timed(self, reports, text):
-        for name in reports:
-            assert "Nothing is timed here" in text(name)
-            assert "what it can choose from, not what is faster" in text(name)
-
-
-@pytest.mark.simulated
-def test_the_json_has_the_same_facts(reports):
-    report = reports["small"]
-    facts = json.loads(json.dumps(report.to_dict()))
-    assert facts["gpu"]["name"] == "NVIDIA GeForce RTX 3060"
-    assert facts["gpu"]["simulated"] is True
-    assert facts["shape"] == {"m": 256, "k": 128, "n": 512}
-    assert facts["outcome"] == "opened"
-    stock, override = facts["stock"], facts["override"]
-    assert stock["candidates"] == {"count": 1, "vendor": 1, "triton": 0, "other": 0}
-    assert stock["gate_open"] is False
-    assert stock["kernels"] == list(report.stock.lowering.kernels)
-    assert override["candidates"]["vendor"] == 1
-    assert override["candidates"]["triton"] == override["candidates"]["count"] - 1
-    assert [s["op"] for s in override["selections"]] == ["mm"]
-    assert override["triton_template"] is True
-    assert "Nothing is timed" in facts["note"]
-
-
-@pytest.mark.simulated
-def test_no_setting_and_no_file_of_the_user_changes_the_answer(
-    reports, tmp_path, monkeypatch, capfd
-):
-    monkeypatch.setenv("TORCHINDUCTOR_MAX_AUTOTUNE_GEMM_MIN_SMS", "0")
-    monkeypatch.setenv("INDUCTOR_OVERRIDE_DISABLE", "1")
-    monkeypatch.setenv("TORCHINDUCTOR_MAX_AUTOTUNE_GEMM_BACKENDS", "ATEN")
-    monkeypatch.setenv("TORCH_LOGS", "+inductor")
-    (tmp_path / "types.py").write_text("raise SystemExit('imported from the working folder')")
+def test_no_setting_and_no_variable_of_the_user_changes_the_answer(tmp_path, monkeypatch):
+    plain = explain(SMALL, compile_candidates=False).to_dict()
+    (tmp_path / "types.py").write_text("raise RuntimeError('the user has a types.py')\n")
     monkeypatch.chdir(tmp_path)
-    report = explain(catalogue.find("RTX 3060"), m=256, k=128, n=512)
-    assert report.to_dict() == reports["small"].to_dict()
-    assert capfd.readouterr() == ("", "")
-    assert os.listdir(tmp_path) == ["types.py"]
-    assert torch.cuda.get_device_properties(0).name == "stand-in"  # conftest's, untouched
+    for name, value in {
+        "TORCHINDUCTOR_MAX_AUTOTUNE_GEMM_MIN_SMS": "0",
+        "TORCHINDUCTOR_MAX_AUTOTUNE_GEMM_BACKENDS": "ATEN",
+        "TRITON_INTERPRET": "1",
+        "TORCH_LOGS": "+inductor",
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert explain(SMALL, compile_candidates=False).to_dict() == plain
 
 
-@pytest.mark.simulated
-def test_a_process_that_dies_shows_what_it_printed(found, tmp_path, monkeypatch):
-    broken = tmp_path / "python"
-    broken.write_text("#!/bin/sh\necho 'out of memory' >&2\nexit 137\n")
-    broken.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(broken))
-    with pytest.raises(process.ChildFailed, match="exit 137") as caught:
-        explain(catalogue.find("RTX 3060"))
-    assert caught.value.output == "out of memory\n"
+def test_this_process_is_left_as_it_was(no_trace):
+    explain(SMALL, compile_candidates=False)
+    assert no_trace.differences() == []
+    assert io.status().installed is False
+
+
+@captures_models
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs POSIX signals")
+def test_ctrl_c_leaves_a_valid_partial_report(tmp_path):
+    command = [sys.executable, "-m", "inductor_override", "explain", "--json"]
+    process = subprocess.Popen(
+        [*command, "--shape", "512x512x512", "--shape", "768x512x512"],
+        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    folder = tmp_path / "inductor-override" / "candidates"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not (folder.is_dir() and list(folder.glob("*.json"))):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    output, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    report = json.loads(output)
+    assert report["complete"] is False
+    totals = report["gpus"][0]["totals"]
+    assert totals["compiled"] < totals["candidate_kernels"]
+    assert "Traceback" not in said
+
+
+class TestOccupancy:
+    def test_nvidias_own_example(self):
+        """CUDA C++ Best Practices Guide, "Calculating Occupancy": 7.0, 37 registers a thread."""
+        small = blocks_per_sm((7, 0), threads=128, registers=37, shared_memory=0)
+        large = blocks_per_sm((7, 0), threads=320, registers=37, shared_memory=0)
+        assert (small, large) == (12, 4)
+
+    def test_shared_memory_registers_and_slots_each_limit(self):
+        one = {"threads": 128, "registers": 32, "shared_memory": 0}
+        assert blocks_per_sm((8, 6), **one) == 12  # 48 warps
+        assert blocks_per_sm((8, 6), **{**one, "threads": 32}) == 16  # slots
+        assert blocks_per_sm((8, 6), **{**one, "registers": 255}) == 2
+        assert blocks_per_sm((8, 6), **{**one, "shared_memory": 98_304}) == 1
+        assert blocks_per_sm((8, 6), **{**one, "shared_memory": 101_376}) == 1
+        assert blocks_per_sm((8, 6), **{**one, "shared_memory": 131_072}) == 0
+        assert blocks_per_sm((6, 1), **one) == 0  # not known
+
+    def test_waves(self):
+        assert waves(64, 2, 28) == pytest.approx(64 / 56)
+        assert waves(64, 0, 28) is None

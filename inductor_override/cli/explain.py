@@ -1,8 +1,12 @@
-"""`inductor-override explain`: what torch decides about a GPU, and what the override changes."""
+"""`inductor-override explain`: what there is in the override for a model on a GPU."""
 
 from __future__ import annotations
 
 import json
+import sys
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,22 +14,67 @@ from inductor_override import catalogue
 from inductor_override.catalogue import Gpu
 from inductor_override.cli import console, explain_text, parameters
 from inductor_override.cli.errors import CannotError, FailedError, UnsupportedError
-from inductor_override.explain import explain as run_explain
-from inductor_override.explain.process import ChildFailed
-from inductor_override.simulation import (
-    DTYPES,
-    NotCompiledError,
-    SimulationError,
-    UnknownTorchError,
-)
+from inductor_override.simulation import SimulationError, UnknownTorchError
+from inductor_override.workload.errors import WorkloadError
+from inductor_override.workload.problem import EPILOGUES, OPS, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from inductor_override.explanation.report import Report
+
+_DEMO_GPU = "RTX 3060"
 
 
 @click.command()
 @click.option(
+    "--module",
+    metavar="WHERE:NAME",
+    help="Your model: PACKAGE.MODULE:NAME or FILE.py:NAME, a torch.nn.Module, a class of them, or "
+    "a function that returns one, or (model, args[, kwargs]).",
+)
+@click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    metavar="DTYPE[SIZES]",
+    help="An input of the model, such as 'float16[8,1024]'. Repeatable.",
+)
+@click.option("--train", is_flag=True, help="A training step: forward and backward graphs.")
+@click.option("--dynamic", is_flag=True, help="A symbolic batch, the first size of each input.")
+@click.option(
+    "--shape",
+    "shapes",
+    callback=parameters.shapes,
+    multiple=True,
+    metavar="MxKxN",
+    help="Instead of a model: rows of a, the shared side, columns of b. Repeatable.  "
+    "[default: 1024x1024x1024]",
+)
+@click.option("--op", type=click.Choice(OPS), default="mm", show_default=True)
+@click.option("--epilogue", type=click.Choice(EPILOGUES), default="relu", show_default=True)
+@click.option(
+    "--batch",
+    type=click.IntRange(1, 65536),
+    default=1,
+    metavar="N",
+    help="Products at once, for bmm and baddbmm.  [default: 1]",
+)
+@click.option(
+    "--dtype",
+    callback=parameters.dtype,
+    metavar="DTYPE",
+    help="float16, bfloat16 or float32; with --module its parameters are cast.  [default: float16; "
+    "a model keeps its own]",
+)
+@click.option(
     "--gpu",
-    callback=parameters.gpu,
+    "gpus",
+    callback=parameters.gpus,
+    multiple=True,
     metavar="NAME",
-    help="The GPU, by name: see `inductor-override gpus`.  [default: RTX 3060]",
+    help="A GPU, by name: see `inductor-override gpus`. Repeatable.  [default: the one that is "
+    f"here, else {_DEMO_GPU}]",
 )
 @click.option(
     "--sms",
@@ -42,22 +91,6 @@ from inductor_override.simulation import (
     help="The most shared memory that one block may ask for.  [default: by capability]",
 )
 @click.option(
-    "--shape",
-    callback=parameters.shape,
-    default="1024x1024x1024",
-    show_default=True,
-    metavar="MxKxN",
-    help="The product (M x K) @ (K x N): rows of a, the shared side, columns of b.",
-)
-@click.option(
-    "--dtype",
-    callback=parameters.dtype,
-    default="float16",
-    show_default=True,
-    metavar="DTYPE",
-    help="Of both matrices: float16, bfloat16 or float32.",
-)
-@click.option(
     "--min-sms",
     callback=parameters.min_sms,
     default="0",
@@ -65,38 +98,159 @@ from inductor_override.simulation import (
     metavar="N",
     help="The override: let GPUs with at least N SMs through.",
 )
+@click.option(
+    "--set",
+    "settings",
+    callback=parameters.settings,
+    multiple=True,
+    metavar="OPTION=VALUE",
+    help="Another Inductor option, on both sides. Repeatable.",
+)
+@click.option("--no-compile", is_flag=True, help="Do not compile the candidates: only count them.")
+@click.option("--show-code", is_flag=True, help="Print the forced kernels as Inductor writes them.")
 @click.option("--json", "as_json", is_flag=True, help="Print the same facts as JSON.")
+@click.option(
+    "--html",
+    "html_file",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    metavar="FILE",
+    help="Write a page for someone who was not here.",
+)
 def explain(
-    gpu: Gpu | None,
+    module: str | None,
+    inputs: tuple[str, ...],
+    train: bool,
+    dynamic: bool,
+    shapes: tuple[tuple[int, int, int], ...],
+    op: str,
+    epilogue: str,
+    batch: int,
+    dtype: str | None,
+    gpus: tuple[Gpu, ...],
     sms: int | None,
     capability: str | None,
     shared_memory: int | None,
-    shape: tuple[int, int, int],
-    dtype: str,
     min_sms: int,
+    settings: dict[str, Any],
+    no_compile: bool,
+    show_code: bool,
     as_json: bool,
+    html_file: Path | None,
 ) -> None:
-    """Show what torch decides about a GPU, and what the override changes.
+    """Is there anything in it for a model on a GPU that need not be here?
 
-    Inductor really lowers relu(a @ b) with max-autotune's GEMMs, twice, for a GPU that need not be
-    here: without the override, and with it. Nothing runs on a GPU and nothing is timed.
+    Inductor really lowers the model (or one product) with max-autotune's GEMMs and convolutions,
+    without the override and with it, and the real Triton compiles every candidate for the GPU.
+    Nothing runs on a GPU and nothing is timed.
     """
-    m, k, n = shape
-    gpu = parameters.gpu_by_numbers(gpu, sms, capability, shared_memory)
-    gpu = gpu or catalogue.find("RTX 3060")
-    try:
-        with console.stderr().status("Lowering relu(a @ b) twice ..."):
-            report = run_explain(gpu, m=m, k=k, n=n, dtype=dtype, min_sms=min_sms)
-    except ChildFailed as error:
-        raise FailedError(f"{error}; it printed:\n{error.output.rstrip()}") from None
-    except NotCompiledError as error:
-        others = ", ".join(other for other in DTYPES if other != dtype)
-        raise CannotError(f"--dtype {dtype!r}: {error}; the other dtypes are: {others}") from None
-    except UnknownTorchError as error:
-        raise UnsupportedError(str(error)) from None
-    except SimulationError as error:
-        raise CannotError(str(error)) from None
+    if module is None:
+        for given, option in ((inputs, "--input"), (train, "--train"), (dynamic, "--dynamic")):
+            if given:
+                raise CannotError(f"{option} is for a model of your own: give --module too")
+    elif shapes:
+        raise CannotError("--shape and --module exclude each other")
+    if batch != 1 and op not in ("bmm", "baddbmm"):
+        raise CannotError(f"--batch is for --op bmm and baddbmm, not for {op}")
+    if html_file is not None and not html_file.parent.is_dir():
+        raise CannotError(f"--html {str(html_file)!r}: there is no folder {html_file.parent}")
+    wanted = parameters.gpus_by_numbers(gpus, sms, capability, shared_memory)
+    report = _run(
+        lambda: (
+            parameters.model(module, inputs)
+            if module is not None
+            else (
+                [
+                    Problem(*shape, op, epilogue, dtype or "float16", batch)
+                    for shape in shapes or ((1024, 1024, 1024),)
+                ],
+                (),
+            )
+        ),
+        gpu=wanted or _gpu_here() or [catalogue.find(_DEMO_GPU)],
+        train=train,
+        dynamic=dynamic,
+        dtype=dtype if module is not None else None,
+        min_sms=min_sms,
+        options=settings,
+        compile_candidates=not no_compile,
+    )
+    if html_file is not None:
+        from inductor_override.explanation.page import write_page
+
+        try:
+            write_page(report, html_file)
+        except OSError as error:
+            raise CannotError(f"--html {str(html_file)!r}: {error.strerror}") from None
+        click.echo(f"written: {html_file}", err=True)
     if as_json:
         click.echo(json.dumps(report.to_dict(), indent=2))
     else:
         explain_text.show(report, console.stdout())
+    if show_code:
+        for column in report.gpus:
+            click.echo(f"\n# {column.gpu.name}\n{column.forced_code}", err=as_json)
+    if not report.complete:
+        sys.exit(130)
+
+
+def _run(what: Callable[[], tuple[Any, Any]], **how: Any) -> Report:
+    from inductor_override.explanation import explain as run_explain
+    from inductor_override.explanation.process import ChildFailed
+
+    try:
+        # What the user's own code prints is not part of the report.
+        with _progress() as progress, redirect_stdout(sys.stderr):
+            model_or_problem, args = what()
+            return run_explain(model_or_problem, args, progress=progress, **how)
+    except WorkloadError as error:
+        detail = f"\n{error.detail}" if error.detail else ""
+        raise CannotError(f"{error}{detail}") from None
+    except ChildFailed as error:
+        raise FailedError(f"{error}; it printed:\n{error.output.rstrip()}") from None
+    except UnknownTorchError as error:
+        raise UnsupportedError(str(error)) from None
+    except SimulationError as error:
+        raise CannotError(str(error)) from None
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    to = console.stderr()
+    with Progress(*columns, console=to, transient=True, disable=not to.is_terminal) as bars:
+        tasks: dict[str, Any] = {}
+
+        def say(what: str, done: int, count: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=count)
+            bars.update(tasks[what], completed=done, total=count)
+
+        say("starting", 0, 1)
+        yield say
+
+
+def _gpu_here() -> list[Gpu]:
+    """The GPUs of this machine; none where no CUDA driver is, without asking torch."""
+    import ctypes
+
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return []
+    import torch
+
+    found: dict[str, Gpu] = {}
+    for number in range(torch.cuda.device_count()):
+        of = torch.cuda.get_device_properties(number)
+        capability = (of.major, of.minor)
+        memory = getattr(of, "shared_memory_per_block_optin", None)
+        memory = memory or catalogue.SHARED_MEMORY_OPTIN.get(capability, 48 << 10)
+        found[of.name] = Gpu(of.name, of.multi_processor_count, capability, memory, "device")
+    return list(found.values())

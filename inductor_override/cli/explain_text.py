@@ -2,108 +2,139 @@
 
 from __future__ import annotations
 
-import re
-
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from inductor_override.explain.report import SELECTION_NOTE, Outcome, Report, Side
-from inductor_override.simulation.result import OTHER, TRITON, VENDOR
+from inductor_override.explanation.report import NOTHING_TIMED, OnGpu, Problem, Report, Side
+
+_MOST_ROWS = 20
+_PREFIXES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 def show(report: Report, console: Console) -> None:
-    """Print the whole explanation."""
-    gpu = report.gpu
+    """Print the whole explanation: for each GPU the verdict first."""
+    what = f"{report.what}{', a training step' if report.train else ''}"
     console.print(
-        f"[bold]{gpu.name}[/bold] (simulated): {gpu.sms} SMs, compute capability {gpu.capability}"
+        Text(
+            f"{what}: {_short(report.flops)}FLOP, torch {report.torch}, triton {report.triton}, "
+            "GPUs simulated"
+        )
     )
-    console.print(
-        f"relu(a @ b) in {report.dtype}, a: {report.m} x {report.k}, b: {report.k} x {report.n}, "
-        f"with torch {report.torch} and triton {report.triton}"
-    )
-    console.print(_table(report))
-    console.print(_verdict(report))
+    for column in report.gpus:
+        console.print()
+        _show_gpu(report, column, console)
     console.print()
-    console.print(Text(SELECTION_NOTE, style="dim"))
+    if not report.complete:
+        console.print(
+            Text("Interrupted: not every candidate was compiled, so some columns say ?.", "yellow")
+        )
+    console.print(Text(NOTHING_TIMED, style="dim"))
 
 
-def _table(report: Report) -> Table:
-    stock, override = report.stock, report.override
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("")
-    table.add_column("torch alone", overflow="fold")
-    table.add_column(f"override(min_sms={override.required_sms})", overflow="fold")
-    rows = [("gate", *(_gate(report.gpu.sms, side) for side in (stock, override)))]
-    rows.append(("candidates", *(str(len(side.candidates)) for side in (stock, override))))
-    for label, kind in (("  vendor", VENDOR), ("  Triton", TRITON), ("  other", OTHER)):
-        named = [side.lowering.names(kind) for side in (stock, override)]
-        if kind != OTHER or any(named):
-            rows.append((label, *(_listed(names) for names in named)))
-    rows.append(
-        ("kernels called", *("\n".join(side.lowering.kernels) for side in (stock, override)))
+def _show_gpu(report: Report, column: OnGpu, console: Console) -> None:
+    gpu, verdict = column.gpu, column.verdict
+    console.print(
+        Text.assemble(
+            (gpu.name, "bold"),
+            f" ({gpu.sms} SMs, compute capability {gpu.capability}): ",
+            (verdict.code, "bold green" if verdict.code == "worth-trying" else "bold yellow"),
+        )
     )
-    templates = ("yes" if side.lowering.template else "no" for side in (stock, override))
-    rows.append(("Triton GEMM", *templates))
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+    console.print(Text(verdict.text))
+    if column.problems:
+        console.print(_table(report, column))
+        for line in _facts(column):
+            console.print(Text(line, style="dim"))
+
+
+def _table(report: Report, column: OnGpu) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("product", no_wrap=True)
+    table.add_column("times", justify="right")
+    table.add_column("FLOPs", justify="right")
+    table.add_column("candidates\nstock", justify="right")
+    table.add_column(f"min_sms={report.min_sms}\nTriton", justify="right")
+    for name in ("fit", "spill", "Tensor\nCores"):
+        table.add_column(name, justify="right")
+    table.add_column("fused with", overflow="fold")
+    listed = sorted(column.problems, key=lambda number: -report.problems[number].flops)
+    names = [_name(report.problems[number]) for number in listed]
+    for number in listed[:_MOST_ROWS]:
+        problem = report.problems[number]
+        name = _name(problem)
+        if names.count(name) > 1 and problem.layout:
+            name += f" ({problem.layout})"
+        table.add_row(name, *_row(problem, *column.problems[number], column))
+    if len(listed) > _MOST_ROWS:
+        table.add_row(f"and {len(listed) - _MOST_ROWS} more, with fewer FLOPs: see --json")
     return table
 
 
-def _gate(sms: int, side: Side) -> str:
-    if side.required_sms is None:
-        return "closed for every number of SMs"
-    if side.open:
-        return f"open: {sms} SMs >= {side.required_sms}"
-    return f"closed: {sms} SMs < {side.required_sms}"
-
-
-def _listed(names: list[str]) -> str:
-    """`3: triton_mm_0 to triton_mm_2` for names that only count up, all of them otherwise."""
-    if not names:
-        return "0"
-    stems = {re.sub(r"\d+$", "", name) for name in names}
-    if len(names) > 2 and len(stems) == 1:
-        return f"{len(names)}: {names[0]} to {names[-1]}"
-    return f"{len(names)}: {', '.join(names)}"
-
-
-def _candidates(side: Side) -> str:
-    count = len(side.candidates)
-    return f"{count} candidate" if count == 1 else f"{count} candidates"
-
-
-def _verdict(report: Report) -> Text:
-    stock, override = report.stock, report.override
-    threshold = stock.required_sms
-    name, sms, min_sms = report.gpu.name, report.gpu.sms, override.required_sms
-    counts = f"{_candidates(override)} instead of {len(stock.candidates)}"
-    if report.outcome is Outcome.OPENED:
-        text = (
-            f"torch alone drops GEMM autotuning on this GPU: it has {sms} SMs, and torch's gate "
-            f"asks for {threshold}. "
-        )
-        text += (
-            f"With the override Inductor has {counts} to time."
-            if report.changes_code
-            else "The override opens the gate, but for this product the candidates are the same."
-        )
-    elif report.outcome is Outcome.OPEN_ANYWAY:
-        text = (
-            f"The override changes nothing here: {name} has {sms} SMs, and torch's own gate asks "
-            f"for {threshold}. max-autotune already tunes GEMMs on it."
-        )
-    elif report.outcome is Outcome.HELD_BACK:
-        text = (
-            f"torch alone tunes GEMMs on this GPU. override(min_sms={min_sms}) holds it "
-            f"back ({sms} SMs < {min_sms}): Inductor has {counts}, as on a small GPU."
-        )
+def _row(problem: Problem, stock: Side, override: Side, column: OnGpu) -> list[str]:
+    facts = override.to_dict(column.gpu)
+    known = [facts[name] for name in ("fit", "spill", "tensor_cores")]
+    shown = ["?" if each is None else str(each) for each in known]
+    if not override.triton:
+        shown, fused = ["", "", ""], ""
     else:
-        text = (
-            f"The override changes nothing here: {sms} SMs are fewer than min_sms={min_sms}, and "
-            f"fewer than the {threshold} that torch asks for. min_sms={sms} or less opens the gate."
+        fused = " + ".join(problem.epilogue) or "nothing"
+    return [
+        str(problem.count),
+        f"{problem.flops_share:.0%}",
+        str(stock.candidates),
+        str(len(override.triton)),
+        *shown,
+        fused,
+    ]
+
+
+def _name(problem: Problem) -> str:
+    batch = f"{problem.batch} x " if problem.batch > 1 else ""
+    return f"{problem.op} {batch}{problem.m}x{problem.k}x{problem.n} {problem.dtype}"
+
+
+def _facts(column: OnGpu) -> list[str]:
+    totals = column.totals
+    lines = [
+        f"Kernels launched {totals.kernels[0]} -> {totals.kernels[1]}, bytes moved "
+        f"{_short(totals.bytes_moved[0])}B -> {_short(totals.bytes_moved[1])}B, in Inductor's own "
+        "count, if the first Triton candidate wins each time."
+    ]
+    if totals.candidate_kernels:
+        seconds = (
+            f" {totals.compiled} of them took {totals.compile_seconds:.1f} s to compile, on one "
+            "core of this machine."
+            if totals.compiled
+            else " They were not compiled, so which of them fit is not known."
         )
-    if not stock.candidates and not override.candidates:
-        text += " Inductor computes this product without a GEMM, so there is nothing to tune."
-    return Text(text)
+        lines.append(
+            f"Tuning compiles {totals.candidate_kernels} distinct Triton kernels before it times "
+            f"any.{seconds}"
+        )
+        lines += _tiles(column)
+        lines += column.notes
+    return lines
+
+
+def _tiles(column: OnGpu) -> list[str]:
+    """The tiles that do not fit, for a report of one problem."""
+    if len(column.problems) != 1:
+        return []
+    ((_, override),) = column.problems.values()
+    large = [c for c in override.triton if c.code is not None and not c.fits(column.gpu)]
+    if not large:
+        return []
+    named = ", ".join(
+        f"{'x'.join(map(str, c.kernel.tile))} with {c.kernel.stages} stages" for c in large
+    )
+    limit = f"{column.gpu.shared_memory_optin:,}"
+    return [f"Too large for {limit} bytes of shared memory, as rows x columns x depth: {named}."]
+
+
+def _short(number: float) -> str:
+    for size, prefix in _PREFIXES:
+        if number >= size:
+            return f"{number / size:.3g} {prefix}"
+    return f"{number:.0f} "

@@ -6,13 +6,13 @@ Each refusal is one line that names the option, the value, and what is allowed.
 from __future__ import annotations
 
 import re
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
 from inductor_override import catalogue
 from inductor_override.cli.errors import CannotError
-from inductor_override.simulation import DTYPES
+from inductor_override.workload.problem import DTYPES
 
 # Beyond any GEMM of a model; far beyond, torch cannot count a fake tensor's bytes.
 LARGEST_SIDE = 1 << 20
@@ -28,12 +28,16 @@ _DTYPE_ALIASES = {
 }
 
 
-def gpu(ctx: click.Context, param: click.Parameter, value: str | None) -> catalogue.Gpu | None:
-    """A GPU of the catalogue, by its name."""
-    if value is None:
-        return None
+def gpus(
+    ctx: click.Context, param: click.Parameter, value: tuple[str, ...]
+) -> tuple[catalogue.Gpu, ...]:
+    """GPUs of the catalogue, by their names."""
+    return tuple(_gpu(param, name) for name in value)
+
+
+def _gpu(param: click.Parameter, name: str) -> catalogue.Gpu:
     try:
-        return catalogue.find(value)
+        return catalogue.find(name)
     except catalogue.UnknownGpuError as error:
         raise CannotError(
             f"{param.opts[0]}: {error} (all: inductor-override gpus; any other by --sms, "
@@ -41,15 +45,26 @@ def gpu(ctx: click.Context, param: click.Parameter, value: str | None) -> catalo
         ) from None
 
 
-def gpu_by_numbers(
-    named: catalogue.Gpu | None, sms: int | None, capability: str | None, shared_memory: int | None
-) -> catalogue.Gpu | None:
-    """The GPU of `--gpu` with the given numbers in place of its own; without `--gpu` a new one.
+def gpus_by_numbers(
+    named: tuple[catalogue.Gpu, ...],
+    sms: int | None,
+    capability: str | None,
+    shared_memory: int | None,
+) -> list[catalogue.Gpu]:
+    """The GPUs of `--gpu`, with the given numbers in place of their own.
 
-    None: neither a name nor a number was given.
+    Without `--gpu` a new one of these numbers; none if there are no numbers either.
     """
     if sms is None and capability is None and shared_memory is None:
-        return named
+        return list(named)
+    if not named:
+        return [_by_numbers(None, sms, capability, shared_memory)]
+    return [_by_numbers(each, sms, capability, shared_memory) for each in named]
+
+
+def _by_numbers(
+    named: catalogue.Gpu | None, sms: int | None, capability: str | None, shared_memory: int | None
+) -> catalogue.Gpu:
     numbers = named.compute_capability if named else None
     if capability is not None:
         match = re.fullmatch(r"(\d{1,2})\.(\d)", capability, re.ASCII)
@@ -73,8 +88,14 @@ def gpu_by_numbers(
     return catalogue.Gpu(name, count, numbers, shared_memory, "given")
 
 
-def shape(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, int, int]:
-    """The sizes (m, k, n) of a product, from "MxKxN"."""
+def shapes(
+    ctx: click.Context, param: click.Parameter, value: tuple[str, ...]
+) -> tuple[tuple[int, int, int], ...]:
+    """The sizes (m, k, n) of products, each from "MxKxN"."""
+    return tuple(_shape(param, each) for each in value)
+
+
+def _shape(param: click.Parameter, value: str) -> tuple[int, int, int]:
     match = re.fullmatch(r"(\d{1,7})x(\d{1,7})x(\d{1,7})", value, re.ASCII | re.IGNORECASE)
     sides = [int(side) for side in match.groups()] if match else []
     if not sides or not all(1 <= side <= LARGEST_SIDE for side in sides):
@@ -84,13 +105,29 @@ def shape(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, 
     return m, k, n
 
 
-def dtype(ctx: click.Context, param: click.Parameter, value: str) -> str:
+def dtype(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
     """A dtype that Inductor has GEMM templates for, by torch's name or a usual short one."""
+    if value is None:
+        return None
     name = value.lower().removeprefix("torch.")
     name = _DTYPE_ALIASES.get(name, name)
     if name not in DTYPES:
         _refuse(param, value, ", ".join(DTYPES))
     return name
+
+
+def settings(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> dict[str, Any]:
+    """Further Inductor options."""
+    from inductor_override.cli.settings import checked_settings
+
+    return checked_settings(value)
+
+
+def model(where: str, inputs: tuple[str, ...]) -> tuple[Any, list[Any]]:
+    """What `--module` names, and the tensors of `--input`."""
+    from inductor_override.workload.model import load, parse_input
+
+    return load(where), [parse_input(each) for each in inputs]
 
 
 def min_sms(ctx: click.Context, param: click.Parameter, value: str) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import errno
 import io
@@ -11,15 +10,15 @@ import os
 import shutil
 import signal
 from pathlib import Path
-from typing import Any
 
 import click
 
 import inductor_override
 from inductor_override.cli import parameters, reach
-from inductor_override.cli.errors import CannotError, EndError, UnsupportedError
+from inductor_override.cli.errors import EndError, UnsupportedError
+from inductor_override.cli.settings import checked_settings
 from inductor_override.request.environment import switched_off
-from inductor_override.request.names import ENV_DISABLE, ENV_OPTION, ENV_SETTINGS, OPTION
+from inductor_override.request.names import ENV_DISABLE, ENV_OPTION, ENV_SETTINGS
 
 
 class NotFoundError(EndError):
@@ -63,7 +62,9 @@ def run(min_sms: int, settings: tuple[str, ...], command: tuple[str, ...]) -> No
         inductor-override run --min-sms 28 -- torchrun --nproc-per-node 2 train.py
     """
     environment = dict(os.environ)  # before torch is imported: it sets variables of its own
-    chosen = _settings(settings)
+    chosen = checked_settings(settings)
+    if chosen:
+        _refuse_unsupported()
     program = shutil.which(command[0])
     if program is None and os.path.dirname(command[0]) and os.path.exists(command[0]):
         raise NotExecutableError(f"not executable: {command[0]}")
@@ -105,24 +106,6 @@ def _restore_signals() -> None:
             signal.signal(getattr(signal, name), signal.SIG_DFL)
 
 
-def _settings(given: tuple[str, ...]) -> dict[str, Any]:
-    """The options of --set, checked against this environment's Inductor: only then it is imported.
-
-    Values are Python literals (True, 3, None, ['a']); what is none is taken as text.
-    """
-    chosen: dict[str, Any] = {}
-    for setting in given:
-        name, equals, text = setting.partition("=")
-        if not equals or not name:
-            raise CannotError(f"--set {setting!r} is not valid; allowed: OPTION=VALUE")
-        if name.replace("-", "_") in ("min_sms", OPTION):
-            raise CannotError(f"--set {setting!r} is not valid: the threshold is --min-sms N")
-        chosen.update(_checked(name, _value_of(text), setting))
-    if chosen:
-        _refuse_unsupported()
-    return chosen
-
-
 def _refuse_unsupported() -> None:
     """Where torch is imported anyway, start nothing in which the override cannot work."""
     try:
@@ -130,31 +113,3 @@ def _refuse_unsupported() -> None:
             inductor_override.enable()
     except inductor_override.UnsupportedTorchError as error:
         raise UnsupportedError(str(error)) from None
-
-
-def _value_of(text: str) -> object:
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        return text
-
-
-def _checked(name: str, value: object, setting: str) -> dict[str, Any]:
-    try:
-        import torch._inductor.config as config
-    except ImportError as error:
-        raise CannotError(f"--set: torch cannot be imported to check it: {error}") from None
-    from inductor_override.request.inductor_options import check_inductor_options
-
-    try:
-        chosen = check_inductor_options({name: value}, config)
-    except (TypeError, ValueError) as error:
-        raise CannotError(f"--set {setting!r}: {error}") from None
-    try:
-        carried = json.loads(json.dumps(value)) == value
-    except (TypeError, ValueError):
-        carried = False
-    if not carried:
-        allowed = "True, False, None, a number, a text, a list of these, or a dict with text keys"
-        raise CannotError(f"--set {setting!r} is not valid; allowed: {allowed}")
-    return chosen

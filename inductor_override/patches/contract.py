@@ -48,6 +48,8 @@ class Patch:
         autotune_switches: the options of which one has to be on for Inductor to ask the gate.
         selection_returns_choice: whether Inductor's selection of a kernel returns the chosen
             candidate beside its node. The simulated GPU stands in for that selection.
+        captures_models: whether a model can be captured on `meta`, and its candidates compiled
+            without a GPU.
         lacks: what users of later releases have and users of these do not.
     """
 
@@ -61,6 +63,7 @@ class Patch:
     targets: tuple[Target, ...]
     autotune_switches: tuple[str, ...]
     selection_returns_choice: bool
+    captures_models: bool
     lacks: tuple[str, ...]
 
 

@@ -36,9 +36,11 @@ PATCH = Patch(
     ),
     autotune_switches=("max_autotune", "max_autotune_gemm"),  # the second from 2.1 on
     selection_returns_choice=False,
+    captures_models=False,
     lacks=(
         "the environment variable without `run`",
         "caches of whole graphs (2.2 has the first, off by default)",
         "values of each thread's own",
+        "models in `explain`, and candidates as machine code",
     ),
 )

@@ -25,5 +25,6 @@ PATCH = replace(
     lacks=(
         "the environment variable without `run` (2.5 has it)",
         "values of each thread's own",
+        "models in `explain`, and candidates as machine code",
     ),
 )

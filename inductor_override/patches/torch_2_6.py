@@ -36,5 +36,6 @@ PATCH = replace(
         COMPILE,
         GRAPH,
     ),
+    captures_models=True,
     lacks=("values of each thread's own",),
 )

@@ -26,12 +26,11 @@ from inductor_override.simulation.hardware import (
     install_gpu,
     installed_gpu,
 )
-from inductor_override.simulation.lowering import DTYPES, lower
+from inductor_override.simulation.lowering import lower, lower_graphs
 from inductor_override.simulation.result import Choice, Lowering, Selection
 from inductor_override.simulation.toolchain import Toolchain
 
 __all__ = [
-    "DTYPES",
     "Choice",
     "Lowering",
     "NotCompiledError",
@@ -45,4 +44,5 @@ __all__ = [
     "install_gpu",
     "installed_gpu",
     "lower",
+    "lower_graphs",
 ]

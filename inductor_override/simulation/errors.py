@@ -17,3 +17,7 @@ class UnknownTorchError(SimulationError):
 
 class NotCompiledError(SimulationError):
     """Inductor itself does not compile this for this GPU, whatever its gate says."""
+
+
+class NotCapturedError(SimulationError):
+    """torch cannot make a graph of the model."""

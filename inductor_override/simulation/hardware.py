@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from inductor_override.catalogue import Gpu
-from inductor_override.simulation import cuda_runtime, selection, toolchain, triton_driver
+from inductor_override.simulation import cuda_runtime, indexing, selection, toolchain, triton_driver
 from inductor_override.simulation.errors import SimulationError
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def install_gpu(gpu: Gpu, *, sms: int | None = None) -> Gpu:
         cuda_runtime.describe(gpu)
         try:
             cuda_runtime.install()
+            indexing.install()
             triton_driver.install()
             selection.install(found.torch)
         except ModuleNotFoundError as error:

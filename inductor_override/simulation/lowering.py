@@ -1,20 +1,20 @@
-"""The real Inductor lowering of `relu(a @ b)`, for the simulated GPU."""
+"""The real Inductor lowering, for the simulated GPU."""
 
 from __future__ import annotations
 
 import ast
+import copy
 import itertools
 import sys
 import threading
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from inductor_override.simulation import hardware, selection
+from inductor_override.simulation import hardware, problems, selection
 from inductor_override.simulation.errors import NotCompiledError
+from inductor_override.simulation.for_cuda import CudaGraph
 from inductor_override.simulation.result import Lowering
-
-DTYPES = ("float16", "bfloat16", "float32")
+from inductor_override.workload.problem import Problem
 
 # The recorder is one for the process, and Inductor keeps state of its own while it compiles.
 _one_at_a_time = threading.Lock()
@@ -41,62 +41,102 @@ def lower(
         SimulationError: no GPU is simulated in this process.
         NotCompiledError: Inductor declines this dtype on this GPU, whatever the gate says.
     """
-    gpu = hardware.installed_gpu()
+    if backward:
+        sizes: list[tuple[int, ...]] = [(m, k), (k, n), (m, n), (m, n)]
+        graph = trace(_gradient, sizes, dtype)
+    else:
+        problem = Problem(m, k, n, dtype=dtype)
+        graph = trace(problem.compute, problem.sizes, dtype)
+    return lower_graphs([graph], fx_graph_cache=fx_graph_cache)[0]
+
+
+def trace(function: Any, sizes: list[tuple[int, ...]], dtype: str) -> CudaGraph:
+    """The graph of a function of fake CUDA tensors, with Inductor's own decompositions."""
+    hardware.installed_gpu()
     import torch
-    from torch._dynamo.exc import SkipFrame
-    from torch._dynamo.utils import counters
-    from torch._guards import TracingContext, tracing
-    from torch._inductor.compile_fx import compile_fx_inner
     from torch._inductor.decomposition import select_decomp_table
-    from torch._inductor.virtualized import V
     from torch._subclasses.fake_tensor import FakeTensorMode
     from torch.fx import traceback as fx_traceback
     from torch.fx.experimental.proxy_tensor import make_fx
     from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
-    def fake(*size: int) -> Any:
-        return torch.empty(size, device="cuda", dtype=getattr(torch, dtype))
+    # Those of torch.compile: for K = 1, say, Inductor makes a sum of the product.
+    decompositions = select_decomp_table()
+    fake_mode = FakeTensorMode(shape_env=ShapeEnv())
+    # Kernels are named after the operations whose names this keeps: triton_poi_fused_relu_0.
+    with fake_mode, fx_traceback.preserve_node_meta():
+        inputs = [torch.empty(s, device="cuda", dtype=getattr(torch, dtype)) for s in sizes]
+        # A lambda: a function's annotations go into the graph and cannot be pickled from there,
+        # and Inductor bypasses its cache for a graph that it cannot pickle.
+        module = make_fx(lambda *given: function(*given), decompositions)(*inputs)
+    return CudaGraph("inference", module, inputs, fake_mode)
 
-    with _one_at_a_time, ExitStack() as stack:
-        # Those of torch.compile: for K = 1, say, Inductor makes a sum of the product.
-        decompositions = select_decomp_table()
-        fake_mode = FakeTensorMode(shape_env=ShapeEnv())
-        # Kernels are named after the operations whose names this keeps: triton_poi_fused_relu_0.
-        with fake_mode, fx_traceback.preserve_node_meta():
-            # Lambdas: a function's annotations go into the graph and cannot be pickled from there,
-            # and Inductor bypasses its cache for a graph that it cannot pickle.
-            if backward:
-                inputs = [fake(m, k), fake(k, n), fake(m, n), fake(m, n)]
-                trace = make_fx(lambda a, b, out, grad: _gradient(a, b, out, grad), decompositions)
-            else:
-                inputs = [fake(m, k), fake(k, n)]
-                trace = make_fx(lambda a, b: (torch.relu(a @ b),), decompositions)
-            graph = trace(*inputs)
-        recorder = selection.Recorder()
-        selection.record_into(recorder)
-        _number_candidates_from_zero()
-        before = _cache_counters(counters)
-        stack.enter_context(_config_patch(fx_graph_cache=fx_graph_cache))
-        stack.enter_context(_metrics_context())
-        stack.enter_context(tracing(TracingContext(fake_mode)))
-        stack.enter_context(V.set_fake_mode(fake_mode))
+
+def lower_graphs(
+    graphs: list[CudaGraph], *, fx_graph_cache: bool = False, options: dict[str, Any] | None = None
+) -> list[Lowering]:
+    """Lower graphs that belong together (a forward graph and its backward graph).
+
+    Args:
+        options: further options of Inductor's config.
+
+    Raises:
+        SimulationError: no GPU is simulated in this process.
+        NotCompiledError: Inductor declines a dtype on this GPU, whatever the gate says.
+    """
+    hardware.installed_gpu()
+    from torch._guards import TracingContext
+
+    # One for all: by their TracingContext a backward graph finds its forward graph.
+    context = TracingContext(graphs[0].fake_mode)
+    with _one_at_a_time, _config_patch(fx_graph_cache=fx_graph_cache, options=options or {}):
+        return [_lower(graph, context) for graph in graphs]
+
+
+def _lower(graph: CudaGraph, context: Any) -> Lowering:
+    import torch
+    from torch._dynamo.exc import SkipFrame
+    from torch._dynamo.utils import counters
+    from torch._guards import tracing
+    from torch._inductor.compile_fx import compile_fx_inner
+    from torch._inductor.virtualized import V
+
+    flops = sum(problems.flops_of(node) for node in graph.module.graph.nodes)
+    recorder = selection.Recorder()
+    selection.record_into(recorder)
+    _number_candidates_from_zero()
+    before = _cache_counters(counters)
+    how = {"is_backward": True} if graph.is_backward else {}
+    with (
+        _metrics_context(),
+        tracing(context),
+        V.set_fake_mode(graph.fake_mode),
+        torch.no_grad(),
+    ):
         try:
-            compiled = compile_fx_inner(graph, inputs, cudagraphs=False)
+            # A copy: Inductor changes the graph.
+            module = torch.fx.GraphModule(graph.module, copy.deepcopy(graph.module.graph))
+            compiled = compile_fx_inner(module, graph.inputs, cudagraphs=False, **how)
         except Exception as error:
             # Later releases wrap what Inductor raises into an InductorError.
             if not isinstance(getattr(error, "inner_exception", error), SkipFrame):
                 raise
+            gpu = hardware.installed_gpu()
+            dtype = graph.inputs[0].dtype
             raise NotCompiledError(
-                f"torch {torch.__version__} does not compile {dtype} for {gpu.name} "
-                f"(compute capability {gpu.capability})"
+                f"torch {torch.__version__} does not compile {str(dtype).removeprefix('torch.')} "
+                f"for {gpu.name} (compute capability {gpu.capability})"
             ) from error
-        after = _cache_counters(counters)
+    after = _cache_counters(counters)
     source = recorder.sources[-1] if recorder.sources else _cached_source(compiled)
     return Lowering(
         selections=tuple(recorder.selections),
         kernels=tuple(_kernels_called(source)),
         source=source,
         cache={k: v - before.get(k, 0) for k, v in after.items() if v != before.get(k, 0)},
+        candidate_kernels=recorder.candidate_kernels,
+        flops=flops,
+        bytes_moved=recorder.bytes_moved,
     )
 
 
@@ -118,7 +158,7 @@ def _number_candidates_from_zero() -> None:
             owner.index_counter = itertools.count()
 
 
-def _config_patch(*, fx_graph_cache: bool) -> Any:
+def _config_patch(*, fx_graph_cache: bool, options: dict[str, Any]) -> Any:
     from torch._inductor import config
 
     # torch 2.0 has max_autotune alone.
@@ -132,7 +172,8 @@ def _config_patch(*, fx_graph_cache: bool) -> Any:
         # Worker processes would not know of the simulated GPU.
         "compile_threads": 1,
     }
-    return config.patch({key: value for key, value in wanted.items() if hasattr(config, key)})
+    wanted = {key: value for key, value in wanted.items() if hasattr(config, key)}
+    return config.patch({**wanted, **options})
 
 
 def _cached_source(compiled: Any) -> str:

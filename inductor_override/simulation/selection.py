@@ -7,22 +7,58 @@ is none; in place of the second, the wrapper module is never executed.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from inductor_override.patches.select import newest, serving
-from inductor_override.simulation.result import OTHER, TRITON, VENDOR, Choice, Selection
+from inductor_override.simulation import problems
+from inductor_override.simulation.result import (
+    OTHER,
+    TRITON,
+    VENDOR,
+    CandidateKernel,
+    Choice,
+    Selection,
+)
+
+# Operations that compute nothing.
+_VIEWS = frozenset(
+    ("_unsafe_view", "alias", "as_strided", "detach", "expand", "fill", "permute", "reshape")
+    + ("select", "slice", "squeeze", "t", "transpose", "unsqueeze", "view")
+)
 
 
 class Recorder:
     """Collects what one lowering chose from, and the code it generated."""
 
     def __init__(self) -> None:
-        self.selections: list[Selection] = []
+        self.seen: list[tuple[Any, Selection]] = []
+        """Each with the buffer that the chosen kernel fills."""
         self.sources: list[str] = []
+        self.bytes_moved = 0
+        self.candidate_kernels: dict[str, CandidateKernel] = {}
+        self._fused: dict[int, tuple[str, tuple[str, ...]]] = {}
+
+    @property
+    def selections(self) -> list[Selection]:
+        """In Inductor's order, with what became of each in the generated code."""
+        return [
+            dataclasses.replace(selection, kernel=kernel, epilogue=epilogue)
+            for buffer, selection in self.seen
+            for kernel, epilogue in [self._fused.get(id(buffer), (selection.kernel, ()))]
+        ]
+
+    def kernel_defined(self, name: str, schedule: Iterable[Any]) -> None:
+        """Inductor has written a kernel for these nodes of its schedule."""
+        nodes = [node for node in schedule if hasattr(node, "is_template")]
+        template = next((node for node in nodes if node.is_template()), None)
+        if template is not None:
+            after = nodes[nodes.index(template) + 1 :]
+            self._fused[id(template.node)] = name, _operations(after, template)
 
 
 # Whoever lowers puts its recorder here, under the lock of `lowering`.  Not a ContextVar: Inductor
@@ -43,12 +79,14 @@ def install(torch: str) -> None:
         torch: the version of torch.
     """
     from torch._inductor.codecache import PyCodeCache
+    from torch._inductor.codegen.triton import TritonScheduling
     from torch._inductor.select_algorithm import AlgorithmSelectorCache
 
     AlgorithmSelectorCache.__call__ = _selector(
         AlgorithmSelectorCache.__call__,
         returns_choice=(serving(torch) or newest()).selection_returns_choice,
     )
+    TritonScheduling.define_kernel = _definer(TritonScheduling.define_kernel)
     if hasattr(PyCodeCache, "load_by_key_path"):
         load = PyCodeCache.load_by_key_path.__func__
         PyCodeCache.load_by_key_path = classmethod(_loader_of_file(load))
@@ -65,9 +103,13 @@ def _selector(original: Callable[..., Any], *, returns_choice: bool) -> Callable
         if not offered:
             return original(self, *args, **kwargs)  # its own error, or way out
         name = args[0] if isinstance(args[0], str) else offered[0][1].name
-        current.selections.append(Selection(name, tuple(seen for _, seen in offered)))
-        chosen = next((c for c, seen in offered if seen.kind == TRITON), offered[0][0])
+        after_name = args[1:] if isinstance(args[0], str) else args
+        chosen, seen = next((each for each in offered if each[1].kind == TRITON), offered[0])
         node = chosen.output_node()
+        kernel = seen.name if seen.kind != VENDOR else _called(chosen)
+        selection = Selection(name, tuple(each for _, each in offered), kernel=kernel)
+        selection = problems.with_sizes(selection, after_name[1:3])
+        current.seen.append((_buffer(node), selection))
         return (node, chosen) if returns_choice else node
 
     return select
@@ -98,10 +140,39 @@ def _is_wrapper(source: str) -> bool:
 
 def _empty_wrapper(source: str, path: str) -> Any:
     current.sources.append(source)
+    current.bytes_moved += _bytes_moved()
     module: Any = types.ModuleType("wrapper")
     module.__file__ = path
     module.call = lambda inputs: []
     return module
+
+
+def _bytes_moved() -> int:
+    """Inductor's own count of the bytes that the graph reads and writes; 0 where it has none."""
+    from torch._inductor.scheduler import FusedSchedulerNode
+    from torch._inductor.virtualized import V
+
+    total = 0
+    try:
+        for node in V.graph.scheduler.nodes:
+            # Of a template alone Inductor counts no more of each input than the output has
+            # elements. Of a group it counts all.
+            alone = node.is_template() and not isinstance(node, FusedSchedulerNode)
+            counted = FusedSchedulerNode(node.scheduler, [node]) if alone else node
+            total += counted.get_read_write_buffers_sizes()
+    except Exception:  # a kind of node that torch's count does not know
+        return 0
+    return int(total)
+
+
+def _definer(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def define_kernel(self: Any, source: str, schedule: Any, *args: Any, **kwargs: Any) -> Any:
+        name = original(self, source, schedule, *args, **kwargs)
+        current.kernel_defined(str(name), schedule)
+        return name
+
+    return define_kernel
 
 
 def _describe(choice: Any) -> Choice:
@@ -110,9 +181,36 @@ def _describe(choice: Any) -> Choice:
     # Inductor wraps a choice whose inputs need processing first.
     bare = getattr(choice, "_wrapped", choice)
     if isinstance(bare, TritonTemplateCaller):
-        kind = TRITON
-    elif isinstance(bare, ExternKernelCaller):
-        kind = VENDOR
-    else:
-        kind = OTHER
-    return Choice(choice.name, kind)
+        key = problems.remember_kernel(bare, current.candidate_kernels)
+        return Choice(choice.name, TRITON, key)
+    return Choice(choice.name, VENDOR if isinstance(bare, ExternKernelCaller) else OTHER)
+
+
+def _called(choice: Any) -> str:
+    """What the generated code calls for a vendor's kernel."""
+    bare = getattr(choice, "_wrapped", choice)
+    try:
+        return str(bare.choice.call_name())
+    except AttributeError:
+        return str(choice.name)
+
+
+def _buffer(node: Any) -> Any:
+    """The buffer in the boxes of a result."""
+    while hasattr(node, "data"):
+        node = node.data
+    return node
+
+
+def _operations(nodes: list[Any], template: Any) -> tuple[str, ...]:
+    """The ATen operations that these nodes of the schedule compute, in the graph's order."""
+    own = set(template.node.origins)
+    found: dict[str, None] = {}
+    for node in nodes:
+        for origin in sorted(set(node.node.origins) - own, key=lambda each: str(each.name)):
+            operation = origin.meta.get("original_aten") or origin.target
+            packet = getattr(operation, "_overloadpacket", operation)
+            found[str(getattr(packet, "__name__", packet))] = None
+    # Of an addmm that Inductor has split, the adding is what is left.
+    names = ("bias" if name == "addmm" else name for name in found)
+    return tuple(name for name in names if name not in _VIEWS)

@@ -16,7 +16,7 @@ from importlib import metadata, resources
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from inductor_override.patches.select import patches
+from inductor_override.patches.select import newest, patches, serving
 from inductor_override.simulation.errors import ToolchainError, UnknownTorchError
 
 
@@ -54,6 +54,25 @@ def check() -> Toolchain:
             f"installed: {_install(wanted)}"
         )
     return Toolchain(torch=torch, triton=triton)
+
+
+def captures_models(torch: str) -> bool:
+    """Whether torch `torch` captures models on `meta`, and compiles candidates without a GPU."""
+    return (serving(torch) or newest()).captures_models
+
+
+def check_models(torch: str) -> None:
+    """Whether a model of the user's own can be captured with this torch.
+
+    Raises:
+        UnknownTorchError: it is older than the first release that captures models.
+    """
+    if not captures_models(torch):
+        first = next(patch.first for patch in patches() if patch.captures_models)
+        raise UnknownTorchError(
+            f"a model can be explained from torch {first[0]}.{first[1]} on; this is torch {torch}. "
+            "Ask about its products by --shape"
+        )
 
 
 def missing_module(error: ModuleNotFoundError) -> ToolchainError:

@@ -1,0 +1,150 @@
+"""Whether there is anything in it for a model on a GPU, without that GPU.
+
+from inductor_override.explanation import explain
+
+report = explain(MyModel, (torch.randn(8, 1024),), gpu="RTX 3060")
+report.verdicts          # {"NVIDIA GeForce RTX 3060": "worth-trying"}
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pickle
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from inductor_override import catalogue
+from inductor_override.catalogue import Gpu
+from inductor_override.explanation import process
+from inductor_override.explanation.assembly import Assembly
+from inductor_override.explanation.report import Report
+from inductor_override.request.min_sms import check_min_sms
+from inductor_override.simulation import toolchain
+from inductor_override.workload.capture import capture
+from inductor_override.workload.model import build
+from inductor_override.workload.problem import Problem
+
+__all__ = ["Problem", "Report", "explain"]
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and of how much."""
+
+
+def explain(
+    model_or_problem: Any,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    *,
+    gpu: str | Gpu | Sequence[str | Gpu] = "RTX 3060",
+    train: bool = False,
+    dynamic: bool = False,
+    dtype: str | None = None,
+    min_sms: int = 0,
+    options: Mapping[str, Any] | None = None,
+    compile_candidates: bool = True,
+    progress: Progress | None = None,
+) -> Report:
+    """Say what the gate holds back, what the override opens, and what of it can work on a GPU.
+
+    A model is captured in this process, on the `meta` device, so its weights take no memory; it
+    is lowered, and its candidate kernels are compiled, in processes of their own.
+
+    Args:
+        model_or_problem: a module, a class of modules, a function that returns a module or
+            `(module, args[, kwargs])`, a Problem, or a list of Problems.
+        args, kwargs: what the model is called with. The values of tensors do not matter.
+        gpu: one or more, by the names of the catalogue, or as Gpu.
+        train: the forward and the backward graph of a training step.
+        dynamic: a symbolic batch, the first size of each input.
+        dtype: what the model's floating-point parameters are cast to; None leaves them.
+        min_sms: the override's threshold.
+        options: further options of `torch._inductor.config`, on both sides.
+        compile_candidates: compile every candidate; without it nothing is known of shared memory,
+            spills and Tensor Cores.
+        progress: told how far it is.
+
+    Raises:
+        WorkloadError: the model or its inputs cannot be used.
+        UnknownGpuError: no GPU, or several, have that name.
+        ToolchainError: torch or Triton is missing, or not the one that the other wants.
+        SimulationError: torch cannot lower it; ChildFailed if the process ended before its time.
+    """
+    wanted = [gpu] if isinstance(gpu, (str, Gpu)) else list(gpu)
+    gpus = [each if isinstance(each, Gpu) else catalogue.find(each) for each in wanted]
+    found = toolchain.check()
+    if not _is_problem(model_or_problem):
+        toolchain.check_models(found.torch)
+    say = progress or (lambda *step: None)
+    with tempfile.TemporaryDirectory(prefix="inductor-override-graph-") as folder:
+        graph_file, problems, what = None, [], ""
+        if _is_problem(model_or_problem):
+            problems = _problems(model_or_problem)
+            what = problems[0].text if len(problems) == 1 else f"{len(problems)} problems"
+        else:
+            say("capturing the model", 0, 1)
+            model = build(model_or_problem, args, kwargs, dtype=dtype, train=train)
+            what = model.name
+            graph_file = os.path.join(folder, "graph")
+            Path(graph_file).write_bytes(pickle.dumps(capture(model, dynamic=dynamic)))
+            del model
+        assembly = Assembly(
+            Report(
+                torch=found.torch,
+                triton=found.triton,
+                what=what,
+                train=train,
+                min_sms=check_min_sms(min_sms),
+                options=dict(options or {}),
+                flops=0,
+                problems=(),
+                gpus=(),
+            ),
+            gpus,
+        )
+        request = {
+            "gpus": [dataclasses.asdict(each) for each in gpus],
+            "graph_file": graph_file,
+            "problems": [dataclasses.asdict(each) for each in problems],
+            "train": train,
+            "min_sms": min_sms,
+            "options": dict(options or {}),
+            "compile": compile_candidates and toolchain.captures_models(found.torch),
+            "cache_folder": str(_cache_folder()),
+            "workers": os.cpu_count() or 1,
+        }
+        arms, compiled, to_compile = 0, 0, 0
+        say("lowering it without and with the override", 0, 2 * len(gpus))
+        try:
+            for answer in process.run(request):
+                assembly.add(answer)
+                if answer["kind"] in ("lowered", "error"):
+                    arms += 1
+                    say("lowering it without and with the override", arms, 2 * len(gpus))
+                elif answer["kind"] == "to-compile":
+                    to_compile = answer["count"]
+                elif answer["kind"] == "compiled":
+                    compiled += 1
+                    say("compiling the Triton candidates", compiled, to_compile)
+        except KeyboardInterrupt:
+            if not assembly.lowered:
+                raise
+    return assembly.report()
+
+
+def _is_problem(given: Any) -> bool:
+    return isinstance(given, Problem) or (
+        isinstance(given, (list, tuple)) and all(isinstance(each, Problem) for each in given)
+    )
+
+
+def _problems(given: Any) -> list[Problem]:
+    return [given] if isinstance(given, Problem) else list(given)
+
+
+def _cache_folder() -> Path:
+    """Where results of compiling are kept between runs, as the XDG base directories say."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(Path.home(), ".cache")
+    return Path(base, "inductor-override", "candidates")

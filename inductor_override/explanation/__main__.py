@@ -1,0 +1,188 @@
+"""The process with the simulated GPU: lowers without and with the override, then compiles.
+
+Reads one JSON object from standard input. Writes JSON objects to standard output, a line each, as
+soon as each is known.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import multiprocessing
+import multiprocessing.connection
+import os
+import pickle
+import sys
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+import inductor_override
+from inductor_override.catalogue import Gpu
+from inductor_override.simulation import (
+    SimulationError,
+    UnknownTorchError,
+    gate_is_open,
+    gate_threshold,
+    install_gpu,
+    lower_graphs,
+)
+from inductor_override.simulation.for_cuda import CudaGraph, for_cuda
+from inductor_override.simulation.lowering import trace
+from inductor_override.simulation.machine_code import compile_kernel
+from inductor_override.simulation.result import CandidateKernel
+from inductor_override.workload.problem import Problem
+
+ARMS = ("stock", "override")
+_CONTEXT: Any = multiprocessing.get_context("fork" if hasattr(os, "fork") else "spawn")
+_request: dict[str, Any] = {}
+"""For the processes that are forked from this one."""
+
+
+def lower_arm(number: int, arm: str) -> dict[str, Any]:
+    """Lower all graphs for one GPU, without or with the override."""
+    gpu = install_gpu(_gpu(number))
+    found: dict[str, Any] = {"kind": "lowered", "gpu": number, "arm": arm, "consulted": 0}
+    options, min_sms = _request["options"], _request["min_sms"]
+    try:
+        groups = list(_groups(gpu))
+        if arm == "stock":
+            lowered = [each for group in groups for each in lower_graphs(group, options=options)]
+            found |= {"open": gate_is_open(), "required_sms": gate_threshold()}
+        else:
+            with inductor_override.override(min_sms=min_sms) as scope:
+                lowered = [e for group in groups for e in lower_graphs(group, options=options)]
+                found["consulted"] = scope.consulted
+                found |= {"open": gate_is_open(), "required_sms": min_sms}
+    except SimulationError as error:
+        return {**found, "kind": "error", "error": type(error).__name__, "message": str(error)}
+    found["graphs"] = [each.to_dict() for each in lowered]
+    found["notes"] = _notes()
+    return found
+
+
+def compile_one(number: int, key: str, kernel: dict[str, Any]) -> dict[str, Any]:
+    """Compile one candidate for one GPU."""
+    install_gpu(_gpu(number))
+    folder = _request["cache_folder"]
+    candidate = CandidateKernel(**{**kernel, "tile": tuple(kernel["tile"])})
+    code = compile_kernel(key, candidate, Path(folder) if folder else None)
+    return {"kind": "compiled", "gpu": number, "key": key, "code": code.to_dict()}
+
+
+def _groups(gpu: Gpu) -> Iterator[list[CudaGraph]]:
+    """The graphs that belong together: those of the model, or one product."""
+    if _request["graph_file"]:
+        captured = pickle.loads(Path(_request["graph_file"]).read_bytes())
+        yield for_cuda(captured, gpu.compute_capability, train=_request["train"])
+    for each in _request["problems"]:
+        problem = Problem(**each)
+        yield [trace(problem.compute, problem.sizes, problem.dtype)]
+
+
+def _gpu(number: int) -> Gpu:
+    facts = _request["gpus"][number]
+    return Gpu(**{**facts, "compute_capability": tuple(facts["compute_capability"])})
+
+
+def _notes() -> list[str]:
+    """What this torch does with candidates that do not fit or spill, read from torch itself."""
+    from torch._inductor import config
+    from torch._inductor.runtime import triton_heuristics
+
+    notes = [
+        "A candidate with more than 8 spilled registers (32 bytes) can win, but its epilogue is "
+        "then not fused."
+    ]
+    if getattr(config, "max_autotune_prune_choices_based_on_shared_mem", False):
+        notes.append("This torch drops candidates that it takes for too large before it times any.")
+    if hasattr(triton_heuristics.CachingAutotuner, "compile_by_disabling_pipelining"):
+        notes.append(
+            "This torch compiles a candidate that does not fit once more, with one stage: that "
+            "makes tuning longer."
+        )
+    return notes
+
+
+def answers() -> Generator[dict[str, Any], None, None]:
+    """Everything that becomes known, as soon as it is."""
+    tasks = [(number, arm) for number in range(len(_request["gpus"])) for arm in ARMS]
+    kernels: dict[tuple[Any, str], tuple[int, dict[str, Any]]] = {}
+    for answer in _each_in_a_process(tasks):
+        yield answer
+        if answer["kind"] == "lowered" and answer["arm"] == "override":
+            target = _gpu(answer["gpu"]).compute_capability
+            for graph in answer["graphs"]:
+                for key, kernel in graph["candidate_kernels"].items():
+                    kernels.setdefault((target, key), (answer["gpu"], kernel))
+    if not _request["compile"]:
+        return
+    yield {"kind": "to-compile", "count": len(kernels)}
+    with ProcessPoolExecutor(_request["workers"], _CONTEXT) as pool:
+        compiling: list[Future[Any]] = [
+            pool.submit(compile_one, number, key, kernel)
+            for (_, key), (number, kernel) in kernels.items()
+        ]
+        for done in as_completed(compiling):
+            yield done.result()
+
+
+def _each_in_a_process(tasks: list[tuple[int, str]]) -> Iterator[dict[str, Any]]:
+    """Lower in processes of their own, as many at a time as there are cores.
+
+    Inductor keeps generated code under keys without the GPU: a process lowers for one GPU only.
+    """
+    waiting = list(tasks)
+    running: dict[Any, Any] = {}
+    while waiting or running:
+        while waiting and len(running) < _request["workers"]:
+            here, there = _CONTEXT.Pipe(duplex=False)
+            process = _CONTEXT.Process(target=_send, args=(there, waiting.pop(0)))
+            process.start()
+            there.close()
+            running[here] = process
+        ready: Any
+        for ready in multiprocessing.connection.wait(list(running)):
+            process = running.pop(ready)
+            try:
+                answer = ready.recv()
+            except EOFError:
+                process.join()
+                raise RuntimeError(f"lowering ended with exit {process.exitcode}") from None
+            process.join()
+            yield answer
+
+
+def _send(connection: Any, task: tuple[int, str]) -> None:
+    connection.send(lower_arm(*task))
+
+
+def _check_torch() -> None:
+    """Raises UnknownTorchError. Before torch alone is asked: it would fail on its own terms."""
+    try:
+        inductor_override.enable()
+    except inductor_override.UnsupportedTorchError as error:
+        raise UnknownTorchError(str(error)) from None
+    inductor_override.disable()
+
+
+def main() -> None:
+    # Whatever prints from here on does not end up in the answers.
+    output = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    _request.update(json.load(sys.stdin))
+    with output, contextlib.ExitStack() as stack:
+        try:
+            install_gpu(_gpu(0))
+            _check_torch()
+            found = stack.enter_context(contextlib.closing(answers()))
+            for answer in found:
+                print(json.dumps(answer), file=output, flush=True)
+        except SimulationError as error:
+            failed = {"kind": "failed", "error": type(error).__name__, "message": str(error)}
+            print(json.dumps(failed), file=output, flush=True)
+
+
+if __name__ == "__main__":
+    main()
