@@ -116,7 +116,10 @@ def _constant(graph_module: Any, name: str) -> Any:
         value = getattr(value, part)
     if isinstance(value, torch.Tensor):
         return torch.empty_strided(value.size(), value.stride(), dtype=value.dtype, device="meta")
-    raise TypeError(f"the graph has a part that is no tensor: {name} ({type(value).__name__})")
+    raise TypeError(
+        f"its graph has a part that only this process knows ({name}: {type(value).__name__}), as "
+        "FlexAttention, torch.cond and loops have"
+    )
 
 
 def _dump(rows: list[Any]) -> bytes:
