@@ -167,6 +167,7 @@ def test_a_model_of_the_users_own(triton, model_file, tmp_path):
         (["--train"], "--train is for a model of your own", ""),
         (["--module", "my_model.py:Net", "--shape", "8x8x8"], "exclude each other", ""),
         (["--batch", "4"], "--batch is for --op bmm and baddbmm, not for mm", ""),
+        (["--dtype", "bf16", "--gpu", "T4"], "does not compile bfloat16 for Tesla T4", ""),
         (["--html", "nowhere/page.html"], "there is no folder nowhere", ""),
     ],
 )

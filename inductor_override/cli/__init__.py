@@ -19,7 +19,10 @@ from inductor_override.cli.status import status
 @click.group(cls=OneLineGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, package_name="inductor-override")
 def main() -> None:
-    """Your own SM threshold for TorchInductor's max-autotune GEMM gate."""
+    """Your own SM threshold for TorchInductor's max-autotune gate.
+
+    The gate stands before the Triton templates of matrix products and convolutions.
+    """
 
 
 main.add_command(explain)

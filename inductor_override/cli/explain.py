@@ -174,6 +174,8 @@ def explain(
         options=settings,
         compile_candidates=not no_compile,
     )
+    if all(column.verdict.code == "not-compiled" for column in report.gpus):
+        raise CannotError(" ".join(column.verdict.text for column in report.gpus))
     if html_file is not None:
         from inductor_override.explanation.page import write_page
 

@@ -14,10 +14,19 @@ from inductor_override.cli import console
 from inductor_override.patches import select
 
 
+_NOTE = (
+    "Passing the gate is not gaining from it. For compute capability 7.5 (T4, RTX 20) Triton 3.4 "
+    "and later emit no Tensor Core code, so a float16 product gains nothing there: "
+    "`inductor-override explain` says it of your model."
+)
+
+
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the same facts as JSON.")
 def gpus(as_json: bool) -> None:
     """List the GPUs that are known by name, and which pass torch's own gate.
+
+    The gate stands before the Triton templates of matrix products and convolutions.
 
     The gate is that of the torch that is installed here, else of the newest known one: torch 2.4
     and later let GPUs with at least 68 SMs through, torch 2.0 to 2.3 those with at least 80. A name
@@ -39,6 +48,7 @@ def gpus(as_json: bool) -> None:
             gpu.name, str(gpu.sms), gpu.capability, "yes" if passes else "[yellow]no[/yellow]"
         )
     console.stdout().print(table)
+    console.stdout().print(_NOTE)
 
 
 def _facts(gpu: catalogue.Gpu, threshold: int) -> dict[str, object]:
