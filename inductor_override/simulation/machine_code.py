@@ -23,7 +23,8 @@ from inductor_override.simulation import hardware
 from inductor_override.simulation.result import CandidateKernel
 
 # Tensor Core instructions: HMMA, IMMA, QMMA ... (7.0 on), HGMMA ... (9.0), UTCHMMA ... (10.0 on).
-_TENSOR_CORE = re.compile(r"\b(?:UTC)?[HIQOBDF]G?MMA\b")
+# In PTX: mma.sync, wmma.mma.sync, wgmma.mma_async, tcgen05.mma.
+_TENSOR_CORE = re.compile(r"\b(?:UTC)?[HIQOBDF]G?MMA\b|\bmma\.sync|\bmma_async|\btcgen05\.mma")
 _ASYNC_COPY = re.compile(r"\b(?:LDGSTS|UBLKCP|UTMALDG)\b")
 
 
@@ -111,7 +112,10 @@ def _inspect(binary: Any, kernel: CandidateKernel, seconds: float) -> MachineCod
         file.write(binary.asm["cubin"])
         file.flush()
         usage = _output_of("cuobjdump", "--dump-resource-usage", file.name)
-        code = _output_of("nvdisasm", "-c", file.name)
+        try:
+            code = _output_of("nvdisasm", "-c", file.name)
+        except subprocess.CalledProcessError:  # that of CUDA 13 does not know capability 7.0
+            code = binary.asm["ptx"]
     numbers = {name: int(value) for name, value in re.findall(r"\b([A-Z]+):(\d+)", usage)}
     return MachineCode(
         shared_memory=int(binary.metadata.shared),
