@@ -135,7 +135,6 @@ class TestOneProduct:
     [
         ("min-sms-too-high", "RTX 3060", SMALL, {"min_sms": 29}),
         ("gate-open-anyway", "RTX 3090", SMALL, {"min_sms": 100}),
-        ("no-gemm-behind-the-gate", "RTX 3060", Problem(256, 1, 512), {}),
         (
             "triton-not-among-backends",
             "RTX 3060",
@@ -184,6 +183,11 @@ class TestModel:
         assert report.gpus[0].totals.gemms == 5
         assert report.gpus[0].totals.behind_gate == 5
         assert report.flops == 5 * 2 * 64 * 256 * 1024
+
+    def test_a_model_without_a_product(self):
+        report = explain(torch.nn.Tanh, (torch.randn(64, 64),), compile_candidates=False)
+        assert [*report.verdicts.values()] == ["no-gemm-behind-the-gate"]
+        assert "never asks the gate" in report.gpus[0].verdict.text
 
     def test_attention_stays_the_fused_kernel(self):
         class Attends(torch.nn.Module):
