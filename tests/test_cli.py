@@ -162,6 +162,11 @@ def test_a_model_of_the_users_own(triton, model_file, tmp_path):
             "torch.export cannot capture Jumps",
             "if x.sum() > 0",
         ),
+        (
+            ["--module", "my_model.py:Net", "--input", "float16[8,64]"],
+            "multiplies float16 by float32, which torch refuses",
+            "",
+        ),
         (["--module", "my_model.py:Net", "--input", "8x64"], "'8x64' is not valid", ""),
         (["--module", "my_model.py:Net", "--input", "int33[8]"], "torch has no dtype 'int33'", ""),
         (["--train"], "--train is for a model of your own", ""),

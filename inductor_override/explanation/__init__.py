@@ -59,7 +59,7 @@ def explain(
         gpu: one or more, by the names of the catalogue, or as Gpu.
         train: the forward and the backward graph of a training step.
         dynamic: a symbolic batch, the first size of each input.
-        dtype: what the model's floating-point parameters are cast to; None leaves them.
+        dtype: what the model's floating-point parameters and inputs are cast to; None leaves them.
         min_sms: the override's threshold.
         options: further options of `torch._inductor.config`, on both sides.
         compile_candidates: compile every candidate; without it nothing is known of shared memory,

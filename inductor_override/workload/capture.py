@@ -54,6 +54,7 @@ def capture(model: Model, *, dynamic: bool = False) -> PortableGraph:
             users_frames(error),
         ) from None
     graph = _inlined(program.graph_module)
+    _refuse_mixed_dtypes(graph, model.name, given)
     kinds = [_KINDS.get(spec.kind.name, "input") for spec in program.graph_signature.input_specs]
     try:
         portable = to_portable(graph, kinds, _imports(graph))
@@ -135,6 +136,30 @@ def _inlined(module: Any) -> Any:
     return module
 
 
+def _refuse_mixed_dtypes(module: Any, name: str, given: str) -> None:
+    """On `meta` torch does not compare the dtypes of two factors, as it does on a device."""
+    import torch
+
+    for node in module.graph.nodes:
+        if getattr(node.target, "_overloadpacket", None) not in (
+            *(torch.ops.aten.linear, torch.ops.aten.mm, torch.ops.aten.matmul),
+            *(torch.ops.aten.addmm, torch.ops.aten.bmm, torch.ops.aten.conv2d),
+        ):
+            continue
+        values = [arg.meta.get("val") for arg in node.args if isinstance(arg, torch.fx.Node)]
+        dtypes = sorted({_dtype(value) for value in values if isinstance(value, torch.Tensor)})
+        if len(dtypes) > 1:
+            raise WorkloadError(
+                f"{name} with {given} multiplies {' by '.join(dtypes)}, which torch refuses: give "
+                "inputs of the parameters' dtype, or cast the parameters with --dtype (in Python "
+                "dtype=)"
+            )
+
+
+def _dtype(value: Any) -> str:
+    return str(value.dtype).removeprefix("torch.")
+
+
 def _is_graph(argument: Any, module: Any) -> bool:
     import torch
 
@@ -167,5 +192,5 @@ def _text(value: Any) -> str:
 
     if isinstance(value, torch.Tensor):
         sizes = ",".join(map(str, value.size()))
-        return f"{str(value.dtype).removeprefix('torch.')}[{sizes}]"
+        return f"{_dtype(value)}[{sizes}]"
     return repr(value)[:40]

@@ -88,7 +88,8 @@ def build(
         source: a module, a class of modules, or a function that returns a module or
             `(module, args[, kwargs])`.
         args, kwargs: the inputs, tensors or TensorSpecs; those of the function if none are given.
-        dtype: what floating-point parameters are cast to; None leaves them.
+        dtype: what floating-point parameters, and tensors among the inputs, are cast to; None
+            leaves them. A TensorSpec says its own.
 
     Raises:
         WorkloadError: building fails, or inputs are missing.
@@ -118,7 +119,11 @@ def build(
     if dtype is not None:
         module = module.to(getattr(torch, dtype))
     module.train(train)
-    inputs, named = (torch.utils._pytree.tree_map(_to_meta, each) for each in (args, kwargs or {}))
+    to = getattr(torch, dtype) if dtype is not None else None
+    inputs, named = (
+        torch.utils._pytree.tree_map(lambda each: _to_meta(each, to), given)
+        for given in (args, kwargs or {})
+    )
     if not inputs and not named:
         takes = inspect.signature(module.forward)
         needed = [p for p in takes.parameters.values() if p.default is p.empty]
@@ -223,7 +228,7 @@ def _on_meta(module: Any) -> Any:
     return copy.deepcopy(module, tensors)
 
 
-def _to_meta(value: Any) -> Any:
+def _to_meta(value: Any, dtype: Any) -> Any:
     import torch
 
     if isinstance(value, TensorSpec):
@@ -231,4 +236,6 @@ def _to_meta(value: Any) -> Any:
         if not isinstance(dtype, torch.dtype):
             raise WorkloadError(f"torch has no dtype {value.dtype!r}")
         return torch.empty(value.sizes, dtype=dtype, device="meta")
-    return value.to("meta") if isinstance(value, torch.Tensor) else value
+    if not isinstance(value, torch.Tensor):
+        return value
+    return value.to("meta", dtype if value.is_floating_point() else None)
