@@ -13,7 +13,6 @@ from inductor_override import catalogue
 from inductor_override.cli import console
 from inductor_override.patches import select
 
-
 _NOTE = (
     "Passing the gate is not gaining from it. For compute capability 7.5 (T4, RTX 20) Triton 3.4 "
     "and later emit no Tensor Core code, so a float16 product gains nothing there: "
