@@ -184,6 +184,33 @@ class TestModel:
         assert report.gpus[0].totals.behind_gate == 5
         assert report.flops == 5 * 2 * 64 * 256 * 1024
 
+    def test_a_training_step_of_a_model_that_returns_its_loss(self):
+        class Loss(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.linear = torch.nn.Linear(64, 32)
+
+            def forward(self, x, labels):
+                logits = self.linear(x)  # of three dimensions: a view of the product
+                return torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels), logits
+
+        inputs = torch.randn(2, 16, 64), torch.zeros(32, dtype=torch.int64)
+        report = explain(Loss, inputs, train=True, compile_candidates=False)
+        assert report.gpus[0].totals.gemms == 2, "forward, and the gradient of the weight"
+        assert report.flops == 2 * 2 * 32 * 64 * 32
+
+    def test_outputs_that_are_inputs_or_views_of_them(self):
+        class Views(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.linear = torch.nn.Linear(64, 64)
+
+            def forward(self, x):
+                return {"same": x, "view": x.t(), "none": None, "product": self.linear(x).view(-1)}
+
+        report = explain(Views, (torch.randn(64, 64),), compile_candidates=False)
+        assert report.gpus[0].totals.gemms == 1
+
     def test_a_model_without_a_product(self):
         report = explain(torch.nn.Tanh, (torch.randn(64, 64),), compile_candidates=False)
         assert [*report.verdicts.values()] == ["no-gemm-behind-the-gate"]

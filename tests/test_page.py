@@ -66,6 +66,7 @@ def report() -> Report:
         triton="3.7.1",
         what="Mlp",
         train=False,
+        dynamic=False,
         min_sms=0,
         options={"deterministic": False},
         flops=10**9,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -12,7 +13,7 @@ import click
 
 from inductor_override import catalogue
 from inductor_override.catalogue import Gpu
-from inductor_override.cli import console, explain_text, parameters
+from inductor_override.cli import console, parameters
 from inductor_override.cli.errors import CannotError, FailedError, UnsupportedError
 from inductor_override.simulation import SimulationError, UnknownTorchError
 from inductor_override.workload.errors import WorkloadError
@@ -177,17 +178,17 @@ def explain(
     if all(column.verdict.code == "not-compiled" for column in report.gpus):
         raise CannotError(" ".join(column.verdict.text for column in report.gpus))
     if html_file is not None:
-        from inductor_override.explanation.page import write_page
-
         try:
-            write_page(report, html_file)
+            report.write_page(html_file)
         except OSError as error:
             raise CannotError(f"--html {str(html_file)!r}: {error.strerror}") from None
         click.echo(f"written: {html_file}", err=True)
+    from inductor_override.explanation.text import show
+
     if as_json:
         click.echo(json.dumps(report.to_dict(), indent=2))
     else:
-        explain_text.show(report, console.stdout())
+        show(report, console.stdout())
     if show_code:
         for column in report.gpus:
             click.echo(f"\n# {column.gpu.name}\n{column.forced_code}", err=as_json)
@@ -208,7 +209,16 @@ def _run(what: Callable[[], tuple[Any, Any]], **how: Any) -> Report:
         detail = f"\n{error.detail}" if error.detail else ""
         raise CannotError(f"{error}{detail}") from None
     except ChildFailed as error:
-        raise FailedError(f"{error}; it printed:\n{error.output.rstrip()}") from None
+        lines = [
+            line
+            for line in error.output.splitlines()
+            if re.match(r"\w[\w.]*(Error|Exception)", line)
+        ]
+        reason = lines[-1][:300] if lines else str(error)
+        raise FailedError(
+            f"torch could not lower this: {reason}. Please report it with the model and what "
+            f"follows\n{error.output.rstrip()}"
+        ) from None
     except UnknownTorchError as error:
         raise UnsupportedError(str(error)) from None
     except SimulationError as error:

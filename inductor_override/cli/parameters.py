@@ -12,20 +12,10 @@ import click
 
 from inductor_override import catalogue
 from inductor_override.cli.errors import CannotError
-from inductor_override.workload.problem import DTYPES
+from inductor_override.workload.problem import DTYPE_ALIASES, DTYPES
 
 # Beyond any GEMM of a model; far beyond, torch cannot count a fake tensor's bytes.
 LARGEST_SIDE = 1 << 20
-
-_DTYPE_ALIASES = {
-    "half": "float16",
-    "fp16": "float16",
-    "f16": "float16",
-    "bf16": "bfloat16",
-    "float": "float32",
-    "fp32": "float32",
-    "f32": "float32",
-}
 
 
 def gpus(
@@ -110,7 +100,7 @@ def dtype(ctx: click.Context, param: click.Parameter, value: str | None) -> str 
     if value is None:
         return None
     name = value.lower().removeprefix("torch.")
-    name = _DTYPE_ALIASES.get(name, name)
+    name = DTYPE_ALIASES.get(name, name)
     if name not in DTYPES:
         _refuse(param, value, ", ".join(DTYPES))
     return name

@@ -96,6 +96,7 @@ def explain(
                 triton=found.triton,
                 what=what,
                 train=train,
+                dynamic=dynamic,
                 min_sms=check_min_sms(min_sms),
                 options=dict(options or {}),
                 flops=0,

@@ -86,22 +86,27 @@ def _gpu(number: int) -> Gpu:
     return Gpu(**{**facts, "compute_capability": tuple(facts["compute_capability"])})
 
 
-def _notes() -> list[str]:
+def _notes() -> list[tuple[str, str]]:
     """What this torch does with candidates that do not fit or spill, read from torch itself."""
     from torch._inductor import config
     from torch._inductor.runtime import triton_heuristics
 
     notes = [
-        "A candidate with more than 8 spilled registers (32 bytes) can win, but its epilogue is "
-        "then not fused."
+        (
+            "spilled",
+            "A candidate with more than 8 spilled registers (32 bytes) can win, but its epilogue "
+            "is then not fused.",
+        )
     ]
     if getattr(config, "max_autotune_prune_choices_based_on_shared_mem", False):
-        notes.append("This torch drops candidates that it takes for too large before it times any.")
+        text = "This torch drops candidates that it takes for too large before it times any."
+        notes.append(("large", text))
     if hasattr(triton_heuristics.CachingAutotuner, "compile_by_disabling_pipelining"):
-        notes.append(
+        text = (
             "This torch compiles a candidate that does not fit once more, with one stage: that "
             "makes tuning longer."
         )
+        notes.append(("large", text))
     return notes
 
 

@@ -63,10 +63,10 @@ class Assembly:
             both = [self._arms[number, arm] for arm in ("stock", "override")]
             failed = next((arm for arm in both if arm["kind"] == "error"), None)
             if failed is not None:
-                columns.append(OnGpu(gpu, verdict=Verdict("not-compiled", failed["message"] + ".")))
+                text = f"{failed['message']}. Ask about another dtype."
+                columns.append(OnGpu(gpu, verdict=Verdict("not-compiled", text)))
                 continue
             stock, override = ([Lowering.from_dict(g) for g in arm["graphs"]] for arm in both)
-            total = total or sum(graph.flops for graph in override)
             sides: dict[Key, tuple[Side, Side]] = {}
             here: dict[Key, list[int]] = {}
             for before, after, graph in _pairs(stock, override):
@@ -78,6 +78,7 @@ class Assembly:
                 numbers.setdefault(key, len(numbers))
             for key, flops in here.items():
                 counted.setdefault(key, flops)
+            total = total or _flops(override, here)
             columns.append(self._column(gpu, both, (stock, override), sides, here, numbers))
         problems = tuple(
             Problem(*key, len(counted[key]), sum(counted[key]), _share(counted[key], total))
@@ -114,7 +115,14 @@ class Assembly:
             for key in keys
             if (code := self._codes.get((gpu.compute_capability, key))) is not None
         ]
-        flops = sum(graph.flops for graph in lowered[1])
+        flops = _flops(lowered[1], here)
+        compiled = [c for each in sides.values() for c in each[1].triton if c.code is not None]
+        known = bool(compiled) and len(codes) == len(keys)
+        notes = override["notes"]
+        applies = {
+            "spilled": not known or any(c.code and c.code.spilled > 32 for c in compiled),
+            "large": not known or not all(c.fits(gpu) for c in compiled),
+        }
         return OnGpu(
             gpu,
             gate_open=(stock["open"], override["open"]),
@@ -132,7 +140,7 @@ class Assembly:
                 compile_seconds=sum(code.seconds for code in codes),
             ),
             forced_code="\n\n".join(_templates(graph.source) for graph in lowered[1]).strip(),
-            notes=tuple(override["notes"]),
+            notes=tuple(text for about, text in notes if keys and applies[about]),
         )
 
     def _side(self, selection: Selection, graph: Lowering, gpu: Gpu) -> Side:
@@ -176,6 +184,11 @@ def _key(selection: Selection) -> Key:
         selection.layout,
         selection.epilogue,
     )
+
+
+def _flops(graphs: list[Lowering], here: dict[Key, list[int]]) -> int:
+    """Of the model. torch counts no operations of sizes that depend on data: the rows do."""
+    return max(sum(graph.flops for graph in graphs), sum(map(sum, here.values())))
 
 
 def _share(flops: list[int], total: int) -> float:

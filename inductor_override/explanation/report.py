@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from inductor_override.catalogue import Gpu
@@ -204,7 +205,9 @@ class OnGpu:
             "capability": self.gpu.capability,
             "shared_memory_optin": self.gpu.shared_memory_optin,
             "simulated": True,
-            "gate": {
+            "gate": None
+            if self.verdict.code == "not-compiled"
+            else {
                 "stock": {"open": self.gate_open[0], "required_sms": self.required_sms[0]},
                 "override": {"open": self.gate_open[1], "required_sms": self.required_sms[1]},
                 "consulted": self.consulted,
@@ -223,6 +226,7 @@ class Report:
     Attributes:
         what: the model's name, or the problem as Python would write it.
         train: whether the backward pass is part of it.
+        dynamic: whether the batch is symbolic.
         complete: False if it was interrupted before every candidate was compiled.
     """
 
@@ -230,6 +234,7 @@ class Report:
     triton: str
     what: str
     train: bool
+    dynamic: bool
     min_sms: int
     options: dict[str, Any]
     flops: int
@@ -250,6 +255,7 @@ class Report:
             "triton": self.triton,
             "what": self.what,
             "train": self.train,
+            "dynamic": self.dynamic,
             "min_sms": self.min_sms,
             "options": self.options,
             "flops": self.flops,
@@ -258,6 +264,22 @@ class Report:
             "complete": self.complete,
             "note": NOTHING_TIMED,
         }
+
+    def write_page(self, path: str | Path) -> None:
+        """Write the page that `--html` writes.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        from inductor_override.explanation.page import write_page
+
+        write_page(self, Path(path))
+
+    def __str__(self) -> str:
+        """What the command line prints."""
+        from inductor_override.explanation.text import as_text
+
+        return as_text(self)
 
     def __repr__(self) -> str:
         listed = ", ".join(f"{name}: {code}" for name, code in self.verdicts.items())

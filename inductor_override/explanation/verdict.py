@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from inductor_override.catalogue import Gpu
-from inductor_override.explanation.report import OnGpu, Problem, Side, Verdict
+from inductor_override.explanation.report import Candidate, OnGpu, Problem, Side, Verdict
 
 # NVIDIA's libraries use Tensor Cores for these from 7.0 on (bfloat16 from 8.0 on).
 _TENSOR_CORE_DTYPES = ("float16", "bfloat16", "int8", "float8_e4m3fn", "float8_e5m2")
@@ -66,6 +66,11 @@ def judge(column: OnGpu, problems: tuple[Problem, ...], options: dict[str, Any])
     return _of_candidates(gpu, forced, column)
 
 
+def _first_error(candidates: list[Candidate]) -> str:
+    errors = (c.code.error for c in candidates if c.code is not None and c.code.error)
+    return next(errors, "")
+
+
 def _of_candidates(gpu: Gpu, forced: dict[Problem, Side], column: OnGpu) -> Verdict:
     candidates = [candidate for side in forced.values() for candidate in side.triton]
     compiled = all(candidate.code is not None for candidate in candidates)
@@ -77,7 +82,8 @@ def _of_candidates(gpu: Gpu, forced: dict[Problem, Side], column: OnGpu) -> Verd
     if compiled and not runnable:
         failed = sum(c.code is not None and c.code.error is not None for c in candidates)
         reason = (
-            f"Triton does not compile them for compute capability {gpu.capability}"
+            f"Triton does not compile them for compute capability {gpu.capability} "
+            f"({_first_error(candidates)})"
             if failed == len(candidates)
             else f"each needs more shared memory than the {gpu.shared_memory_optin:,} bytes that a "
             "thread block may have"
@@ -109,6 +115,9 @@ def _of_candidates(gpu: Gpu, forced: dict[Problem, Side], column: OnGpu) -> Verd
         fit = sum(len(each) for each in runnable.values())
         text += f"With the override {fit} of {len(candidates)} Triton candidates can run. "
     else:
-        text += f"With the override Inductor has {len(candidates)} Triton candidates to time. "
+        text += (
+            f"With the override Inductor has {len(candidates)} Triton candidates to time. They "
+            "were not compiled, so whether they fit and use Tensor Cores was not checked. "
+        )
     text += "Whether one of them is faster than the library, only the GPU can tell: measure it."
     return Verdict("worth-trying", text)

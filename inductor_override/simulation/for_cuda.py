@@ -4,8 +4,8 @@ The graph was captured on the `meta` device. Here its attention becomes the fuse
 takes on the GPU, AOTAutograd makes the graph functional (and adds the backward pass), and the parts
 are traced again with fake CUDA tensors and Inductor's own decompositions.
 
-Autograd on fake CUDA tensors would end the process on a CPU build of torch, so the backward pass is
-traced on `meta`.
+Autograd on fake CUDA tensors would end the process on a CPU build of torch, and on `meta` it has no
+gradient of a cross entropy, so the backward pass is traced with fake CPU tensors.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def for_cuda(
     fake_mode = FakeTensorMode(shape_env=shape_env)
     module = _with_whole_attention(from_portable(captured), capability)
     with fake_mode:
-        values = [_input(spec, symbols, "meta", train) for spec in captured.inputs]
+        values = [_input(spec, symbols, "cpu", train) for spec in captured.inputs]
     tensors = [each for each in values if each is not None]
     at = [position for position, each in enumerate(values) if each is not None]
     buffers = {p for p, spec in enumerate(captured.inputs) if spec and spec.kind == "buffer"}
@@ -67,39 +67,53 @@ def for_cuda(
         for position, tensor in zip(at, given, strict=True):
             # A buffer that the model updates, such as a running mean, is no output here.
             arguments[position] = tensor.clone() if position in buffers and train else tensor
-        results = torch.fx.Interpreter(module).run(*arguments)
+        results = _on_device("cpu")(module).run(*arguments)
         flat = torch.utils._pytree.tree_leaves(results)
-        return tuple(each for each in flat if isinstance(each, torch.Tensor))
+        # Copies: AOTAutograd takes no output that shares memory with an input. See `_uncopied`.
+        return tuple(each.clone() for each in flat if isinstance(each, torch.Tensor))
 
-    parts = _traced_on_meta(run, tensors, fake_mode, train=train)
-    return [_retraced(name, part, fake_mode) for name, part in parts]
+    parts = _made_functional(run, tensors, fake_mode, train=train)
+    return [_retraced(name, _uncopied(part), fake_mode) for name, part in parts]
 
 
-def _traced_on_meta(run: Any, tensors: list[Any], fake_mode: Any, *, train: bool) -> list[Any]:
+def _made_functional(run: Any, tensors: list[Any], fake_mode: Any, *, train: bool) -> list[Any]:
     import torch
     from torch._functorch.aot_autograd import aot_export_joint_simple
     from torch._functorch.partitioners import min_cut_rematerialization_partition
 
-    try:
-        with fake_mode:
-            if not train:
-                with torch.no_grad():
-                    traced = aot_export_joint_simple(run, tuple(tensors), trace_joint=False)
-                return [("inference", traced)]
-            outputs = len([o for o in run(*tensors) if o.requires_grad])
-            joint = aot_export_joint_simple(
-                lambda *given: tuple(o for o in run(*given) if o.requires_grad),
-                tuple(tensors),
-                trace_joint=True,
-            )
-            if not outputs:
-                raise NotCapturedError("no output of the model depends on a parameter")
-            forward, backward = min_cut_rematerialization_partition(
-                joint, None, num_fwd_outputs=outputs
-            )
-    except NotCapturedError:
-        raise
+    with fake_mode:
+        if not train:
+            with torch.no_grad():
+                traced = aot_export_joint_simple(run, tuple(tensors), trace_joint=False)
+            return [("inference", traced)]
+        outputs = len([each for each in run(*tensors) if each.requires_grad])
+        if not outputs:
+            raise NotCapturedError("no output of the model depends on a parameter")
+        joint = aot_export_joint_simple(
+            lambda *given: tuple(each for each in run(*given) if each.requires_grad),
+            tuple(tensors),
+            trace_joint=True,
+        )
+        forward, backward = min_cut_rematerialization_partition(
+            joint, None, num_fwd_outputs=outputs
+        )
     return [("forward", forward), ("backward", backward)]
+
+
+def _uncopied(part: Any) -> Any:
+    """The graph without the copies of its outputs."""
+    import torch
+
+    output = next(node for node in part.graph.nodes if node.op == "output")
+
+    def original(value: Any) -> Any:
+        copied = value.op == "call_function" and value.target is torch.ops.aten.clone.default
+        return value.args[0] if copied and not value.kwargs else value
+
+    output.args = torch.fx.node.map_arg(output.args, original)
+    part.graph.eliminate_dead_code()
+    part.recompile()
+    return part
 
 
 def _retraced(name: str, part: Any, fake_mode: Any) -> CudaGraph:
@@ -111,29 +125,36 @@ def _retraced(name: str, part: Any, fake_mode: Any) -> CudaGraph:
     from torch.fx.experimental.proxy_tensor import make_fx
 
     cuda = torch.device("cuda", 0)
-    tree_map_only = torch.utils._pytree.tree_map_only
-
-    class OnCuda(torch.fx.Interpreter):  # type: ignore[misc]
-        """Devices stand in the graph as arguments, positional ones too."""
-
-        def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
-            args, kwargs = tree_map_only(torch.device, lambda device: cuda, (args, kwargs))
-            return super().call_function(target, args, kwargs)
-
-        def get_attr(self, target: Any, args: Any, kwargs: Any) -> Any:
-            return _on(cuda, super().get_attr(target, args, kwargs))
-
+    on_cuda = _on_device("cuda")
     with torch.no_grad(), fake_mode:
         inputs = [
             _on(cuda, node.meta["val"]) for node in part.graph.nodes if node.op == "placeholder"
         ]
         with fx_traceback.preserve_node_meta():
-            module = make_fx(lambda *given: OnCuda(part).run(*given), select_decomp_table())(
+            module = make_fx(lambda *given: on_cuda(part).run(*given), select_decomp_table())(
                 *inputs
             )
         with V.set_fake_mode(fake_mode):
             replace_random_passes(module)
     return CudaGraph(name, module, inputs, fake_mode)
+
+
+def _on_device(device: str) -> Any:
+    """An interpreter of graphs in which devices stand as arguments, positional ones too."""
+    import torch
+
+    to = torch.device(device, 0) if device == "cuda" else torch.device(device)
+
+    class OnDevice(torch.fx.Interpreter):  # type: ignore[misc]
+        def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
+            pytree = torch.utils._pytree
+            args, kwargs = pytree.tree_map_only(torch.device, lambda _: to, (args, kwargs))
+            return super().call_function(target, args, kwargs)
+
+        def get_attr(self, target: Any, args: Any, kwargs: Any) -> Any:
+            return _on(to, super().get_attr(target, args, kwargs))
+
+    return OnDevice
 
 
 def _on(device: Any, value: Any) -> Any:

@@ -177,8 +177,12 @@ def _config_patch(*, fx_graph_cache: bool, options: dict[str, Any]) -> Any:
 
 
 def _cached_source(compiled: Any) -> str:
-    """The code of a graph from the cache: before torch 2.5 it is loaded at the first call only."""
-    return Path(compiled.artifact_path).read_text("utf-8")
+    """The code of a graph from the cache: before torch 2.5 it is loaded at the first call only.
+
+    Nothing for a graph that computes nothing, which Inductor returns as it is.
+    """
+    path = getattr(compiled, "artifact_path", None)
+    return Path(path).read_text("utf-8") if path is not None else ""
 
 
 def _metrics_context() -> Any:

@@ -31,7 +31,9 @@ def with_sizes(selection: Selection, inputs_and_layout: Sequence[Any]) -> Select
     dtype = str(inputs[0].get_dtype()).removeprefix("torch.")
     if selection.op.startswith("convolution"):
         weight = [_number(size) for size in inputs[1].get_size()]
-        m, n, k, batch = out[0] * math.prod(out[2:]), out[1], math.prod(weight[1:]), 1
+        m, n, batch = out[0] * math.prod(out[2:]), out[1], 1
+        # By the operations: of a transposed one the kernel's sizes do not give it.
+        k = flops_of(node) // (2 * m * n) or math.prod(weight[1:])
         layout_text = "x".join(map(str, weight[2:])) + " kernel"
     else:
         matrices = _matrices(inputs, out)

@@ -205,12 +205,14 @@ def _buffer(node: Any) -> Any:
 def _operations(nodes: list[Any], template: Any) -> tuple[str, ...]:
     """The ATen operations that these nodes of the schedule compute, in the graph's order."""
     own = set(template.node.origins)
+    origins = {origin for node in nodes for origin in set(node.node.origins) - own}
+    order = {node: at for at, node in enumerate(next(iter(origins)).graph.nodes)} if origins else {}
     found: dict[str, None] = {}
-    for node in nodes:
-        for origin in sorted(set(node.node.origins) - own, key=lambda each: str(each.name)):
-            operation = origin.meta.get("original_aten") or origin.target
-            packet = getattr(operation, "_overloadpacket", operation)
-            found[str(getattr(packet, "__name__", packet))] = None
-    # Of an addmm that Inductor has split, the adding is what is left.
-    names = ("bias" if name == "addmm" else name for name in found)
-    return tuple(name for name in names if name not in _VIEWS)
+    for origin in sorted(origins, key=lambda each: order.get(each, 0)):
+        operation = origin.meta.get("original_aten") or origin.target
+        packet = getattr(operation, "_overloadpacket", operation)
+        found[str(getattr(packet, "__name__", packet))] = None
+    # Of an operation that Inductor has split, the adding of the bias is what is left.
+    split = ("addmm", "baddbmm", "convolution")
+    names = ("bias" if name in split else name for name in found if name not in _VIEWS)
+    return tuple(dict.fromkeys(names))

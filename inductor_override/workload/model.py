@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from inductor_override.workload.errors import WorkloadError
+from inductor_override.workload.problem import DTYPE_ALIASES
 
 _FORM = "PACKAGE.MODULE:NAME or FILE.py:NAME"
 
@@ -50,8 +51,9 @@ def parse_input(text: str) -> TensorSpec:
         raise WorkloadError(
             f"{text!r} is not valid; allowed: dtype[sizes], such as float16[8,1024]"
         )
+    dtype = DTYPE_ALIASES.get(match[1], match[1])
     sizes = tuple(int(size) for size in (match[2] or "").split(",") if size.strip())
-    return TensorSpec(match[1], sizes)
+    return TensorSpec(dtype, sizes)
 
 
 def load(spec: str) -> Any:
@@ -115,6 +117,7 @@ def build(
             f"{name}() returned {type(made).__name__}; expected a torch.nn.Module, or a tuple of a "
             "module, its arguments, and perhaps its keyword arguments"
         )
+    name = type(made).__qualname__
     module = _on_meta(made)
     if dtype is not None:
         module = module.to(getattr(torch, dtype))

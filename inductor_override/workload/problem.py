@@ -9,6 +9,15 @@ from typing import Any
 OPS = ("mm", "addmm", "bmm", "baddbmm", "linear", "conv2d")
 EPILOGUES = ("none", "relu", "gelu", "silu", "bias+gelu")
 DTYPES = ("float16", "bfloat16", "float32")
+DTYPE_ALIASES = {
+    "half": "float16",
+    "fp16": "float16",
+    "f16": "float16",
+    "bf16": "bfloat16",
+    "float": "float32",
+    "fp32": "float32",
+    "f32": "float32",
+}
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -13,9 +15,18 @@ _MOST_ROWS = 20
 _PREFIXES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
+def as_text(report: Report) -> str:
+    """The explanation as plain text, 120 columns wide."""
+    console = Console(width=120, highlight=False, file=io.StringIO())
+    with console.capture() as captured:
+        show(report, console)
+    return captured.get()
+
+
 def show(report: Report, console: Console) -> None:
     """Print the whole explanation: for each GPU the verdict first."""
-    what = f"{report.what}{', a training step' if report.train else ''}"
+    what = report.what + (", a training step" if report.train else "")
+    what += ", a symbolic batch" if report.dynamic else ""
     console.print(
         Text(
             f"{what}: {_short(report.flops)}FLOP, torch {report.torch}, triton {report.triton}, "
@@ -51,20 +62,19 @@ def _show_gpu(report: Report, column: OnGpu, console: Console) -> None:
 
 def _table(report: Report, column: OnGpu) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("product", no_wrap=True)
+    table.add_column("product, M x K x N", no_wrap=True)
     table.add_column("times", justify="right")
     table.add_column("FLOPs", justify="right")
-    table.add_column("candidates\nstock", justify="right")
-    table.add_column(f"min_sms={report.min_sms}\nTriton", justify="right")
-    for name in ("fit", "spill", "Tensor\nCores"):
+    table.add_column("candidates, stock\n-> " + f"min_sms={report.min_sms}", justify="right")
+    for name in ("of these\nTriton", "fit", "spill", "Tensor\nCores"):
         table.add_column(name, justify="right")
     table.add_column("fused with", overflow="fold")
     listed = sorted(column.problems, key=lambda number: -report.problems[number].flops)
-    names = [_name(report.problems[number]) for number in listed]
     for number in listed[:_MOST_ROWS]:
         problem = report.problems[number]
         name = _name(problem)
-        if names.count(name) > 1 and problem.layout:
+        same = [report.problems[other] for other in listed if _name(report.problems[other]) == name]
+        if len({other.layout for other in same}) > 1:
             name += f" ({problem.layout})"
         table.add_row(name, *_row(problem, *column.problems[number], column))
     if len(listed) > _MOST_ROWS:
@@ -77,13 +87,13 @@ def _row(problem: Problem, stock: Side, override: Side, column: OnGpu) -> list[s
     known = [facts[name] for name in ("fit", "spill", "tensor_cores")]
     shown = ["?" if each is None else str(each) for each in known]
     if not override.triton:
-        shown, fused = ["", "", ""], ""
+        shown, fused = ["", "", ""], "(no template)"
     else:
         fused = " + ".join(problem.epilogue) or "nothing"
     return [
         str(problem.count),
         f"{problem.flops_share:.0%}",
-        str(stock.candidates),
+        f"{stock.candidates} -> {override.candidates}",
         str(len(override.triton)),
         *shown,
         fused,
@@ -97,11 +107,13 @@ def _name(problem: Problem) -> str:
 
 def _facts(column: OnGpu) -> list[str]:
     totals = column.totals
-    lines = [
-        f"Kernels launched {totals.kernels[0]} -> {totals.kernels[1]}, bytes moved "
-        f"{_short(totals.bytes_moved[0])}B -> {_short(totals.bytes_moved[1])}B, in Inductor's own "
-        "count, if the first Triton candidate wins each time."
-    ]
+    lines = []
+    if column.verdict.code != "nothing-fits":
+        lines.append(
+            "A count, not a time, stock -> override, if the first Triton candidate wins each time: "
+            f"kernels launched {totals.kernels[0]} -> {totals.kernels[1]}, bytes moved "
+            f"{_short(totals.bytes_moved[0])}B -> {_short(totals.bytes_moved[1])}B."
+        )
     if totals.candidate_kernels:
         seconds = (
             f" {totals.compiled} of them took {totals.compile_seconds:.1f} s to compile, on one "
@@ -123,14 +135,14 @@ def _tiles(column: OnGpu) -> list[str]:
     if len(column.problems) != 1:
         return []
     ((_, override),) = column.problems.values()
-    large = [c for c in override.triton if c.code is not None and not c.fits(column.gpu)]
+    limit = column.gpu.shared_memory_optin
+    large = [c for c in override.triton if c.code is not None and c.code.shared_memory > limit]
     if not large:
         return []
     named = ", ".join(
         f"{'x'.join(map(str, c.kernel.tile))} with {c.kernel.stages} stages" for c in large
     )
-    limit = f"{column.gpu.shared_memory_optin:,}"
-    return [f"Too large for {limit} bytes of shared memory, as rows x columns x depth: {named}."]
+    return [f"Too large for {limit:,} bytes of shared memory, as rows x columns x depth: {named}."]
 
 
 def _short(number: float) -> str:
