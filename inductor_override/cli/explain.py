@@ -22,7 +22,7 @@ from inductor_override.workload.problem import EPILOGUES, OPS, Problem
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from inductor_override.explanation.report import Report
+    from inductor_override.explanation import Explanation
 
 _DEMO_GPU = "RTX 3060"
 
@@ -196,7 +196,7 @@ def explain(
         sys.exit(130)
 
 
-def _run(what: Callable[[], tuple[Any, Any]], **how: Any) -> Report:
+def _run(what: Callable[[], tuple[Any, Any]], **how: Any) -> Explanation:
     from inductor_override.explanation import explain as run_explain
     from inductor_override.explanation.process import ChildFailed
 

@@ -27,7 +27,28 @@ from inductor_override.workload.capture import capture
 from inductor_override.workload.model import build
 from inductor_override.workload.problem import Problem
 
-__all__ = ["Problem", "Report", "explain"]
+__all__ = ["Explanation", "Problem", "Report", "explain"]
+
+
+class Explanation(Report):
+    """A report that prints, and writes its page."""
+
+    def __str__(self) -> str:
+        """What the command line prints."""
+        from inductor_override.explanation.text import as_text
+
+        return as_text(self)
+
+    def write_page(self, path: str | Path) -> None:
+        """Write the page that `--html` writes.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        from inductor_override.explanation.page import write_page
+
+        write_page(self, Path(path))
+
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and of how much."""
@@ -46,7 +67,7 @@ def explain(
     options: Mapping[str, Any] | None = None,
     compile_candidates: bool = True,
     progress: Progress | None = None,
-) -> Report:
+) -> Explanation:
     """Say what the gate holds back, what the override opens, and what of it can work on a GPU.
 
     A model is captured in this process, on the `meta` device, so its weights take no memory; it
@@ -91,7 +112,7 @@ def explain(
             Path(graph_file).write_bytes(pickle.dumps(capture(model, dynamic=dynamic)))
             del model
         assembly = Assembly(
-            Report(
+            Explanation(
                 torch=found.torch,
                 triton=found.triton,
                 what=what,
@@ -132,7 +153,9 @@ def explain(
         except KeyboardInterrupt:
             if not assembly.lowered:
                 raise
-    return assembly.report()
+    report = assembly.report()
+    assert isinstance(report, Explanation)
+    return report
 
 
 def _is_problem(given: Any) -> bool:

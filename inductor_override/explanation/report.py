@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from inductor_override.catalogue import Gpu
@@ -264,22 +263,6 @@ class Report:
             "complete": self.complete,
             "note": NOTHING_TIMED,
         }
-
-    def write_page(self, path: str | Path) -> None:
-        """Write the page that `--html` writes.
-
-        Raises:
-            OSError: the file cannot be written.
-        """
-        from inductor_override.explanation.page import write_page
-
-        write_page(self, Path(path))
-
-    def __str__(self) -> str:
-        """What the command line prints."""
-        from inductor_override.explanation.text import as_text
-
-        return as_text(self)
 
     def __repr__(self) -> str:
         listed = ", ".join(f"{name}: {code}" for name, code in self.verdicts.items())
