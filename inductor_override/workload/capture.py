@@ -37,10 +37,8 @@ def capture(model: Model, *, dynamic: bool = False) -> PortableGraph:
             f"{model.name} cannot be called with {given}: {error}; its forward takes {takes}"
         ) from None
     shapes = _dynamic_shapes(model) if dynamic else None
-    # From torch 2.7 on `export` gives what `export_for_training` gave: the model's own operators.
-    export = torch.export.export
-    if hasattr(torch.export, "export_for_training") and torch.__version__.startswith("2.6"):
-        export = torch.export.export_for_training
+    # The model's own operators, attention among them. Later releases have `export` alone for it.
+    export = getattr(torch.export, "export_for_training", torch.export.export)
     try:
         with warnings.catch_warnings(), torch.no_grad(), _autocast_knows_meta():
             warnings.simplefilter("ignore")
