@@ -17,6 +17,7 @@ import inductor_override as io
 from inductor_override.explanation import Problem, explain
 from inductor_override.explanation.occupancy import blocks_per_sm, waves
 from inductor_override.simulation import SimulationError, toolchain
+from inductor_override.workload.errors import WorkloadError
 
 pytestmark = pytest.mark.simulated
 captures_models = pytest.mark.skipif(
@@ -210,6 +211,52 @@ class TestModel:
 
         report = explain(Views, (torch.randn(64, 64),), compile_candidates=False)
         assert report.gpus[0].totals.gemms == 1
+
+    def test_inference_is_lowered_as_inference(self):
+        """Inductor makes products of 1 x 1 convolutions; linear() folds a batch into rows."""
+        nn = torch.nn
+        convolutions = nn.Sequential(nn.Conv2d(64, 64, 1), nn.ReLU(), nn.Conv2d(64, 32, 1))
+        report = explain(convolutions, (torch.randn(4, 64, 32, 32),), compile_candidates=False)
+        assert [p.op for p in report.problems] == ["addmm", "addmm"]
+        attention = nn.MultiheadAttention(256, 4, batch_first=True)
+        inputs = [torch.randn(4, 32, 256)] * 3
+        report = explain(attention, inputs, {"need_weights": False}, compile_candidates=False)
+        assert {(p.op, p.m) for p in report.problems if p.n == 768} <= {("mm", 128), ("addmm", 128)}
+        assert "bmm" not in {p.op for p in report.problems}
+
+    def test_an_input_and_a_buffer_that_the_model_changes(self):
+        class Keeps(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.linear = torch.nn.Linear(64, 64)
+                self.register_buffer("kept", torch.zeros(64, 64))
+
+            def forward(self, x):
+                self.kept.copy_(self.linear(x))
+                x.mul_(2)
+                return self.linear(self.kept) + x
+
+        report = explain(Keeps, (torch.randn(64, 64),), compile_candidates=False)
+        assert report.gpus[0].totals.gemms == 2
+
+    def test_autocast_is_refused_rather_than_ignored(self):
+        class Casts(torch.nn.Module):
+            def forward(self, x):
+                with torch.autocast("cuda", torch.float16):
+                    return x @ x
+
+        with pytest.raises(WorkloadError, match=r"torch\.autocast.*--dtype"):
+            explain(Casts, (torch.randn(64, 64),), compile_candidates=False)
+
+    def test_tf32_that_the_caller_has_allowed(self):
+        """torch itself asks for 512 columns and rows of b."""
+        before = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("high")
+        try:
+            report = explain(Problem(64, 512, 512, dtype="float32"))
+        finally:
+            torch.set_float32_matmul_precision(before)
+        assert facts(report)["override"]["tensor_cores"] > 0
 
     def test_a_model_without_a_product(self):
         report = explain(torch.nn.Tanh, (torch.randn(64, 64),), compile_candidates=False)

@@ -205,6 +205,9 @@ def _run(what: Callable[[], tuple[Any, Any]], **how: Any) -> Explanation:
         with _progress() as progress, redirect_stdout(sys.stderr):
             model_or_problem, args = what()
             return run_explain(model_or_problem, args, progress=progress, **how)
+    except KeyboardInterrupt:
+        click.echo("interrupted before anything was known", err=True)
+        sys.exit(130)
     except WorkloadError as error:
         detail = f"\n{error.detail}" if error.detail else ""
         raise CannotError(f"{error}{detail}") from None

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pickle
+import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -24,7 +25,7 @@ from inductor_override.explanation.report import Report
 from inductor_override.request.min_sms import check_min_sms
 from inductor_override.simulation import toolchain
 from inductor_override.workload.capture import capture
-from inductor_override.workload.model import build
+from inductor_override.workload.model import added_to_path, build
 from inductor_override.workload.problem import Problem
 
 __all__ = ["Explanation", "Problem", "Report", "explain"]
@@ -133,6 +134,8 @@ def explain(
             "train": train,
             "min_sms": min_sms,
             "options": dict(options or {}),
+            "float32_precision": _float32_precision(),
+            "path": list(added_to_path),
             "compile": compile_candidates and toolchain.captures_models(found.torch),
             "cache_folder": str(_cache_folder()),
             "workers": os.cpu_count() or 1,
@@ -166,6 +169,12 @@ def _is_problem(given: Any) -> bool:
 
 def _problems(given: Any) -> list[Problem]:
     return [given] if isinstance(given, Problem) else list(given)
+
+
+def _float32_precision() -> str | None:
+    """What the caller has set: TF32 makes Tensor Cores of float32."""
+    torch = sys.modules.get("torch")
+    return None if torch is None else str(torch.get_float32_matmul_precision())
 
 
 def _cache_folder() -> Path:

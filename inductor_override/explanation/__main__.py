@@ -177,10 +177,16 @@ def main() -> None:
     output = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     _request.update(json.load(sys.stdin))
+    # Last, and not by PYTHONPATH: the model's folder may have a types.py.
+    sys.path += _request["path"]
     with output, contextlib.ExitStack() as stack:
         try:
             install_gpu(_gpu(0))
             _check_torch()
+            if _request["float32_precision"]:
+                import torch
+
+                torch.set_float32_matmul_precision(_request["float32_precision"])
             found = stack.enter_context(contextlib.closing(answers()))
             for answer in found:
                 print(json.dumps(answer), file=output, flush=True)

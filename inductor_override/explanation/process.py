@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -72,7 +72,7 @@ def run(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 stderr=said,
                 encoding="utf-8",
                 cwd=there,
-                env=_environment(folder),
+                env=_environment(folder, request.get("path", ())),
                 # Ctrl-C is for this process, which then ends the other.
                 start_new_session=True,
             )
@@ -105,12 +105,15 @@ def _end(child: subprocess.Popen[str]) -> None:
         child.stdout.close()
 
 
-def _environment(folder: str) -> dict[str, str]:
+def _environment(folder: str, apart: Collection[str]) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_IGNORED)}
     return {
         **kept,
         # What this process can import, the other can, wherever it was started from.
-        "PYTHONPATH": os.pathsep.join(os.path.abspath(entry) for entry in sys.path),
+        "PYTHONPATH": os.pathsep.join(
+            os.path.abspath(entry) for entry in sys.path if entry not in apart
+        ),
+        "TMPDIR": folder,
         "PYTHONIOENCODING": "utf-8",
         # From torch 2.8 on: it would load each candidate through the driver.
         "TORCHINDUCTOR_USE_STATIC_CUDA_LAUNCHER": "0",

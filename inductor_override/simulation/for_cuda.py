@@ -57,22 +57,31 @@ def for_cuda(
     fake_mode = FakeTensorMode(shape_env=shape_env)
     module = _with_whole_attention(from_portable(captured), capability)
     with fake_mode:
-        values = [_input(spec, symbols, "cpu", train) for spec in captured.inputs]
+        values = [_input(spec, symbols, "cpu") for spec in captured.inputs]
     tensors = [each for each in values if each is not None]
     at = [position for position, each in enumerate(values) if each is not None]
     buffers = {p for p, spec in enumerate(captured.inputs) if spec and spec.kind == "buffer"}
+
+    mutates = False
 
     def run(*given: Any) -> tuple[Any, ...]:
         arguments = list(values)
         for position, tensor in zip(at, given, strict=True):
             # A buffer that the model updates, such as a running mean, is no output here.
-            arguments[position] = tensor.clone() if position in buffers and train else tensor
+            copied = mutates or (position in buffers and train)
+            arguments[position] = tensor.clone() if copied else tensor
         results = _on_device("cpu")(module).run(*arguments)
         flat = torch.utils._pytree.tree_leaves(results)
         # Copies: AOTAutograd takes no output that shares memory with an input. See `_uncopied`.
         return tuple(each.clone() for each in flat if isinstance(each, torch.Tensor))
 
-    parts = _made_functional(run, tensors, fake_mode, train=train)
+    try:
+        parts = _made_functional(run, tensors, fake_mode, train=train)
+    except RuntimeError as error:
+        if "mutation" not in str(error):
+            raise
+        mutates = True  # an input or a buffer is updated: a copy of it is
+        parts = _made_functional(run, tensors, fake_mode, train=train)
     return [_retraced(name, _uncopied(part), fake_mode) for name, part in parts]
 
 
@@ -165,7 +174,7 @@ def _on(device: Any, value: Any) -> Any:
     return torch.empty_strided(value.size(), value.stride(), dtype=value.dtype, device=device)
 
 
-def _input(spec: TensorInput | None, symbols: dict[str, Any], device: str, train: bool) -> Any:
+def _input(spec: TensorInput | None, symbols: dict[str, Any], device: str) -> Any:
     import torch
 
     if spec is None:
@@ -175,7 +184,8 @@ def _input(spec: TensorInput | None, symbols: dict[str, Any], device: str, train
         for numbers in (spec.sizes, spec.strides)
     )
     made = torch.empty_strided(sizes, strides, dtype=getattr(torch, spec.dtype), device=device)
-    if train and spec.trained:
+    # Also for inference, under no_grad: linear() folds the batch of an input by it.
+    if spec.trained:
         made.requires_grad_()
     return made
 

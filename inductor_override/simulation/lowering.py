@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from inductor_override.simulation import hardware, problems, selection
+from inductor_override.simulation import hardware, problems, selection, toolchain
 from inductor_override.simulation.errors import NotCompiledError
 from inductor_override.simulation.for_cuda import CudaGraph
 from inductor_override.simulation.result import Lowering
@@ -106,7 +106,9 @@ def _lower(graph: CudaGraph, context: Any) -> Lowering:
     selection.record_into(recorder)
     _number_candidates_from_zero()
     before = _cache_counters(counters)
-    how = {"is_backward": True} if graph.is_backward else {}
+    how = {"is_backward": graph.is_backward}
+    if toolchain.captures_models(torch.__version__):  # torch 2.0 does not take it
+        how["is_inference"] = graph.name == "inference"
     with (
         _metrics_context(),
         tracing(context),
@@ -118,6 +120,11 @@ def _lower(graph: CudaGraph, context: Any) -> Lowering:
             module = torch.fx.GraphModule(graph.module, copy.deepcopy(graph.module.graph))
             compiled = compile_fx_inner(module, graph.inputs, cudagraphs=False, **how)
         except Exception as error:
+            if "NoValidChoicesError" in f"{type(error).__name__} {error}":
+                raise NotCompiledError(
+                    f"torch {torch.__version__} finds no kernel for a product with the backends "
+                    "that were asked for, on one of the two sides"
+                ) from error
             # Later releases wrap what Inductor raises into an InductorError.
             if not isinstance(getattr(error, "inner_exception", error), SkipFrame):
                 raise

@@ -69,6 +69,12 @@ def flops_of(node: Any) -> int:
         return argument.meta.get("val") if isinstance(argument, torch.fx.Node) else argument
 
     args, kwargs = torch.fx.node.map_aggregate((node.args, node.kwargs), value_of)
+    if node.target is torch.ops.aten.convolution_backward.default:
+        # torch's formula knows no groups: each gradient takes what the forward pass takes.
+        gradient, inputs, weight, wanted = args[0], args[1], args[2], args[10]
+        over = inputs if args[7] else gradient  # of a transposed one
+        one = 2 * math.prod(map(_number, (*over.size(), *weight.size()[1:])))
+        return one * sum(map(bool, wanted[:2]))
     try:
         return _number(formula(*args, **kwargs, out_val=value))
     except (

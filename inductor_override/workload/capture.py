@@ -30,9 +30,11 @@ def capture(model: Model, *, dynamic: bool = False) -> PortableGraph:
 
     given = ", ".join(map(_text, (*model.args, *model.kwargs.values()))) or "no inputs"
     try:
-        inspect.signature(model.module.forward).bind(*model.args, **model.kwargs)
-    except TypeError as error:
         takes = inspect.signature(model.module.forward)
+        takes.bind(*model.args, **model.kwargs)
+    except ValueError:
+        raise WorkloadError(f"{model.name} has no Python code: give the module itself") from None
+    except TypeError as error:
         raise WorkloadError(
             f"{model.name} cannot be called with {given}: {error}; its forward takes {takes}"
         ) from None
@@ -40,15 +42,18 @@ def capture(model: Model, *, dynamic: bool = False) -> PortableGraph:
     # The model's own operators, attention among them. Later releases have `export` alone for it.
     export = getattr(torch.export, "export_for_training", torch.export.export)
     try:
-        with warnings.catch_warnings(), torch.no_grad(), _autocast_knows_meta():
+        with warnings.catch_warnings(), torch.no_grad(), _watching_autocast(model.name):
             warnings.simplefilter("ignore")
             program = export(
                 model.module, model.args, model.kwargs, dynamic_shapes=shapes, strict=False
             )
+    except WorkloadError:
+        raise
     except Exception as error:
+        hint = " (pass use_cache=False)" if "Cache" in str(error) else ""
         raise WorkloadError(
-            f"torch.export cannot capture {model.name} with {given}: {_first_line(error)}. Give "
-            "inputs that fit it, or a part of the model that can be captured",
+            f"torch.export cannot capture {model.name} with {given}: {_first_line(error)}{hint}. "
+            "Give inputs that fit it, or a part of the model that can be captured",
             users_frames(error),
         ) from None
     graph = _inlined(program.graph_module)
@@ -67,25 +72,33 @@ def capture(model: Model, *, dynamic: bool = False) -> PortableGraph:
 
 
 @contextmanager
-def _autocast_knows_meta() -> Iterator[None]:
-    """torch 2.6 refuses `torch.autocast("meta", enabled=False)`, which models of others write."""
-    import torch
+def _watching_autocast(name: str) -> Iterator[None]:
+    """Refuse a model that runs under `torch.autocast`: on `meta` it has no effect, in silence.
 
-    if not torch.__version__.startswith("2.6"):
-        yield
-        return
+    A block that switches it off is let through. For `meta` torch 2.6 has no such block.
+    """
     from torch.amp import autocast_mode
 
-    torchs_own = autocast_mode.autocast.__init__
+    torchs_own, enabled_for = autocast_mode.autocast.__init__, []
 
-    def init(self: Any, device_type: str, *args: Any, **kwargs: Any) -> None:
-        torchs_own(self, "cuda" if device_type == "meta" else device_type, *args, **kwargs)
+    def init(
+        self: Any, device_type: str, dtype: Any = None, enabled: bool = True, *more: Any, **how: Any
+    ) -> None:
+        if enabled and device_type in ("cuda", "meta"):
+            enabled_for.append(device_type)
+        on = "cuda" if device_type == "meta" else device_type
+        torchs_own(self, on, dtype, enabled, *more, **how)
 
     autocast_mode.autocast.__init__ = init
     try:
         yield
     finally:
         autocast_mode.autocast.__init__ = torchs_own
+    if enabled_for:
+        raise WorkloadError(
+            f"{name} runs under torch.autocast, which cannot be followed without a GPU: leave the "
+            "block out, and cast the model with --dtype (in Python dtype=)"
+        )
 
 
 def _dynamic_shapes(model: Model) -> Any:

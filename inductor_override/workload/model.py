@@ -19,6 +19,8 @@ from typing import Any
 from inductor_override.workload.errors import WorkloadError
 from inductor_override.workload.problem import DTYPE_ALIASES
 
+added_to_path: list[str] = []
+"""Folders that Python did not search before a model was loaded from there."""
 _FORM = "PACKAGE.MODULE:NAME or FILE.py:NAME"
 
 
@@ -118,7 +120,8 @@ def build(
             "module, its arguments, and perhaps its keyword arguments"
         )
     name = type(made).__qualname__
-    module = _on_meta(made)
+    with _users_code(f"{name} cannot be copied without its weights"):
+        module = _on_meta(made)
     if dtype is not None:
         module = module.to(getattr(torch, dtype))
     module.train(train)
@@ -195,12 +198,12 @@ def _module(where: str) -> Any:
     path = Path(where)
     if path.suffix != ".py":
         if "" not in sys.path and str(Path.cwd()) not in sys.path:
-            sys.path.insert(0, str(Path.cwd()))  # a console script does not have it
+            _add_to_path(Path.cwd())  # a console script does not have it
         return importlib.import_module(where)
     if not path.is_file():
         raise WorkloadError(f"there is no file {where}")
     # As `python FILE.py` does: what stands beside the file can be imported.
-    sys.path.insert(0, str(path.resolve().parent))
+    _add_to_path(path.resolve().parent)
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
@@ -208,6 +211,11 @@ def _module(where: str) -> Any:
     sys.modules.setdefault(path.stem, module)
     spec.loader.exec_module(module)
     return module
+
+
+def _add_to_path(folder: Path) -> None:
+    added_to_path.append(str(folder))
+    sys.path.insert(0, str(folder))
 
 
 def _is_model(value: Any, module: Any) -> bool:
