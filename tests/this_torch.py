@@ -17,6 +17,7 @@ HAS_FX_CACHE = HAS_TRACE = _from(2, 3)
 STOCK_MIN_SMS = 68 if _from(2, 4) else 80
 COPIES_CONFIG = CHECKS_BFLOAT16 = _from(2, 4)
 READS_VARIABLES = _from(2, 5)
+HAS_CONFIG_EARLY = RELEASE == (2, 5)
 GATE_TAKES_DEVICE = _from(2, 6)
 CONFIG_HAS_ENTRIES = FORCES_OPTIONS = _from(2, 6)
 """With a default apart from the value; before, the config is a dict of plain values."""
