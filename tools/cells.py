@@ -32,7 +32,10 @@ WORK = ROOT / ".cells"
 RESULTS = ROOT / "compat" / "results.json"
 NEWEST = "newest"
 # What one release shows for all: `make test` runs them.
-SAME_EVERYWHERE = ("test_catalogue.py", "test_cli.py", "test_page.py", "test_table.py")
+SAME_EVERYWHERE = (
+    *("test_catalogue.py", "test_cli.py", "test_explain.py", "test_numbers.py", "test_page.py"),
+    "test_table.py",
+)
 SUMMARY = re.compile(r" in [0-9.]+s( \([0-9:]+\))?( =+)?$")
 SHOWN = ("torch", "triton", "wrapt")
 
