@@ -115,6 +115,7 @@ number = 3
 def model_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("models") / "my_model.py"
     path.write_text(MODEL)
+    (path.parent / "types.py").write_text("raise RuntimeError('the folder has a types.py')\n")
     return path
 
 

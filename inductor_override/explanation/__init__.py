@@ -145,7 +145,7 @@ def explain(
         try:
             for answer in process.run(request):
                 assembly.add(answer)
-                if answer["kind"] in ("lowered", "error"):
+                if answer["kind"] in ("lowered", "not-compiled"):
                     arms += 1
                     say("lowering it without and with the override", arms, 2 * len(gpus))
                 elif answer["kind"] == "to-compile":

@@ -21,6 +21,7 @@ from typing import Any
 import inductor_override
 from inductor_override.catalogue import Gpu
 from inductor_override.simulation import (
+    NotCompiledError,
     SimulationError,
     UnknownTorchError,
     gate_is_open,
@@ -55,8 +56,10 @@ def lower_arm(number: int, arm: str) -> dict[str, Any]:
                 lowered = [e for group in groups for e in lower_graphs(group, options=options)]
                 found["consulted"] = scope.consulted
                 found |= {"open": gate_is_open(), "required_sms": min_sms}
+    except NotCompiledError as error:
+        return {**found, "kind": "not-compiled", "message": str(error)}
     except SimulationError as error:
-        return {**found, "kind": "error", "error": type(error).__name__, "message": str(error)}
+        return {"kind": "failed", "error": type(error).__name__, "message": str(error)}
     found["graphs"] = [each.to_dict() for each in lowered]
     found["notes"] = _notes()
     return found
@@ -89,7 +92,6 @@ def _gpu(number: int) -> Gpu:
 def _notes() -> list[tuple[str, str]]:
     """What this torch does with candidates that do not fit or spill, read from torch itself."""
     from torch._inductor import config
-    from torch._inductor.runtime import triton_heuristics
 
     notes = [
         (
@@ -101,7 +103,8 @@ def _notes() -> list[tuple[str, str]]:
     if getattr(config, "max_autotune_prune_choices_based_on_shared_mem", False):
         text = "This torch drops candidates that it takes for too large before it times any."
         notes.append(("large", text))
-    if hasattr(triton_heuristics.CachingAutotuner, "compile_by_disabling_pipelining"):
+    heuristics = sys.modules.get("torch._inductor.runtime.triton_heuristics")
+    if hasattr(getattr(heuristics, "CachingAutotuner", None), "compile_by_disabling_pipelining"):
         text = (
             "This torch compiles a candidate that does not fit once more, with one stage: that "
             "makes tuning longer."

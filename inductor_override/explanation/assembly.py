@@ -40,7 +40,7 @@ class Assembly:
 
     def add(self, answer: dict[str, Any]) -> None:
         """Take one answer."""
-        if answer["kind"] in ("lowered", "error"):
+        if answer["kind"] in ("lowered", "not-compiled"):
             self._arms[answer["gpu"], answer["arm"]] = answer
         elif answer["kind"] == "compiled":
             capability = self._gpus[answer["gpu"]].compute_capability
@@ -61,7 +61,7 @@ class Assembly:
         total = 0
         for number, gpu in enumerate(self._gpus):
             both = [self._arms[number, arm] for arm in ("stock", "override")]
-            failed = next((arm for arm in both if arm["kind"] == "error"), None)
+            failed = next((arm for arm in both if arm["kind"] == "not-compiled"), None)
             if failed is not None:
                 text = f"{failed['message']}. Ask about another dtype."
                 columns.append(OnGpu(gpu, verdict=Verdict("not-compiled", text)))
