@@ -23,9 +23,10 @@ def with_sizes(selection: Selection, inputs_and_layout: Sequence[Any]) -> Select
     from torch._inductor.virtualized import V
 
     node = getattr(V.graph, "current_node", None)
-    if len(inputs_and_layout) < 2 or node is None:
+    if len(inputs_and_layout) < 2:
         return selection
     inputs, layout = inputs_and_layout
+    counted = 0 if node is None else flops_of(node)
     out = [_number(size) for size in layout.size]
     first = [_number(size) for size in inputs[0].get_size()]
     dtype = str(inputs[0].get_dtype()).removeprefix("torch.")
@@ -33,7 +34,7 @@ def with_sizes(selection: Selection, inputs_and_layout: Sequence[Any]) -> Select
         weight = [_number(size) for size in inputs[1].get_size()]
         m, n, batch = out[0] * math.prod(out[2:]), out[1], 1
         # By the operations: of a transposed one the kernel's sizes do not give it.
-        k = flops_of(node) // (2 * m * n) or math.prod(weight[1:])
+        k = counted // (2 * m * n) or math.prod(weight[1:])
         layout_text = "x".join(map(str, weight[2:])) + " kernel"
     else:
         matrices = _matrices(inputs, out)
@@ -42,14 +43,14 @@ def with_sizes(selection: Selection, inputs_and_layout: Sequence[Any]) -> Select
         layout_text = ", ".join(_lie(each) for each in matrices)
     return dataclasses.replace(
         selection,
-        node=str(node.name),
+        node=str(getattr(node, "name", "")),  # torch 2.0 does not tell
         m=m,
         n=n,
         k=k,
         batch=batch,
         dtype=dtype,
         layout=layout_text,
-        flops=flops_of(node) or 2 * m * n * k * batch,
+        flops=counted or 2 * m * n * k * batch,
     )
 
 
@@ -83,15 +84,16 @@ def flops_of(node: Any) -> int:
         return 0
 
 
-def remember_kernel(choice: Any, kernels: dict[str, CandidateKernel]) -> str | None:
+def remember_kernel(choice: Any, kernels: dict[str, CandidateKernel]) -> str:
     """Add the source of a Triton candidate to `kernels`; return its key there.
 
     Two candidates of the same source, but for the function's name, are one kernel.
     """
     request = getattr(choice, "bmreq", None)
     path, name = getattr(request, "module_path", None), getattr(request, "kernel_name", None)
-    if request is None or path is None or name is None:
-        return None
+    if request is None or path is None or name is None:  # torch 2.0: its source is not kept
+        kernels[choice.name] = CandidateKernel(choice.name, "", "", (0, 0, 0), 0, 0, 0)
+        return str(choice.name)
     source = Path(path).read_text("utf-8")
     # The machine code depends on the capability, not on how many SMs there are of it.
     general = re.sub(r"multi_processor_count=\d+", "", source.replace(name, "kernel"))

@@ -19,8 +19,7 @@ class Choice:
         name: Inductor's, such as `mm` or `triton_mm_3`.
         kind: "vendor" (a library call), "triton" (a Triton template), or "other" (a decomposition
             into other operations, for one).
-        kernel: which of the lowering's candidate kernels it is; None where it is no Triton kernel,
-            or where torch keeps its source elsewhere than the known releases do.
+        kernel: which of the lowering's candidate kernels it is; None where it is no Triton kernel.
     """
 
     name: str
