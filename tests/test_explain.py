@@ -427,6 +427,8 @@ def test_ctrl_c_leaves_a_valid_partial_report(tmp_path):
     process = subprocess.Popen(
         [*command, "--shape", "512x512x512", "--shape", "768x512x512"],
         env={**os.environ, "XDG_CACHE_HOME": str(tmp_path), "PYTHONUNBUFFERED": "1"},
+        # A job in the background of a script ignores it, and so would what it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
