@@ -54,8 +54,8 @@ class Mlp(torch.nn.Module):
 
 @pytest.fixture(scope="module")
 def reports():
-    """Of an RTX 3060, a T4 and an RTX 3090, whose gate is open."""
-    return explain(Problem(1024, 1024, 1024), gpu=["RTX 3060", "T4", "RTX 3090"])
+    """Of an RTX 3060, a T4 and an H100, whose gate is open."""
+    return explain(Problem(1024, 1024, 1024), gpu=["RTX 3060", "T4", "H100 PCIe"])
 
 
 def facts(report, gpu=0, problem=0):
@@ -107,14 +107,14 @@ class TestOneProduct:
             assert reports.verdicts["Tesla T4"] in ("no-tensor-cores", "nothing-fits")
 
     def test_a_gpu_whose_gate_is_open(self, reports):
-        assert reports.verdicts["NVIDIA GeForce RTX 3090"] == "gate-open-anyway"
+        assert reports.verdicts["NVIDIA H100 PCIe"] == "gate-open-anyway"
         assert reports.gpus[2].gate_open == (True, True)
         assert facts(reports, gpu=2)["stock"]["triton"] > 0
 
     def test_the_report_is_the_same_as_json(self, reports):
         data = json.loads(json.dumps(reports.to_dict()))
         assert data["schema"] == 1
-        assert [gpu["sms"] for gpu in data["gpus"]] == [28, 40, 82]
+        assert [gpu["sms"] for gpu in data["gpus"]] == [28, 40, 114]
         assert {"op", "m", "n", "k", "batch", "dtype", "count", "flops_share", "epilogue"} <= set(
             data["problems"][0]
         )
@@ -125,8 +125,8 @@ class TestOneProduct:
     @captures_models
     def test_a_gpu_alone_has_the_same_answer_from_the_disk(self, reports):
         """Its kernels are its own, whatever was lowered for other GPUs in the same run."""
-        again = explain(Problem(1024, 1024, 1024), gpu="T4")
-        assert again.to_dict()["gpus"][0] == reports.to_dict()["gpus"][1]
+        again = explain(Problem(1024, 1024, 1024), gpu="H100 PCIe")
+        assert again.to_dict()["gpus"][0] == reports.to_dict()["gpus"][2]
 
     def test_bytes_of_a_product_alone(self):
         report = explain(Problem(64, 4096, 1024, epilogue="none"), compile_candidates=False)
@@ -195,8 +195,8 @@ class TestModel:
                 self.linear = torch.nn.Linear(64, 32)
 
             def forward(self, x, labels):
-                logits = self.linear(x)  # of three dimensions: a view of the product
-                return torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels), logits
+                logits = self.linear(x)
+                return torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels)
 
         inputs = torch.randn(2, 16, 64), torch.zeros(32, dtype=torch.int64)
         report = explain(Loss, inputs, train=True, compile_candidates=False)
@@ -214,6 +214,10 @@ class TestModel:
 
         report = explain(Views, (torch.randn(64, 64),), compile_candidates=False)
         assert report.gpus[0].totals.gemms == 1
+        # Of three dimensions: the output is a view of the product.
+        linear, x = torch.nn.Linear(64, 32), torch.randn(2, 16, 64)
+        report = explain(linear, (x,), train=True, compile_candidates=False)
+        assert report.gpus[0].totals.gemms == 2
 
     def test_inference_is_lowered_as_inference(self):
         """Inductor makes products of 1 x 1 convolutions; linear() folds a batch into rows."""
@@ -461,6 +465,7 @@ class TestOccupancy:
         assert blocks_per_sm((8, 6), **{**one, "registers": 255}) == 2
         assert blocks_per_sm((8, 6), **{**one, "shared_memory": 98_304}) == 1
         assert blocks_per_sm((8, 6), **{**one, "shared_memory": 101_376}) == 1
+        assert blocks_per_sm((8, 6), **{**one, "shared_memory": 51_200}) == 1, "CUDA's own 1 KiB"
         assert blocks_per_sm((8, 6), **{**one, "shared_memory": 131_072}) == 0
         assert blocks_per_sm((6, 1), **one) == 0  # not known
 
