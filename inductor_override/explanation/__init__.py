@@ -103,7 +103,11 @@ def explain(
     with tempfile.TemporaryDirectory(prefix="inductor-override-graph-") as folder:
         graph_file, problems, what = None, [], ""
         if _is_problem(model_or_problem):
-            problems = _problems(model_or_problem)
+            problems = (
+                [model_or_problem]
+                if isinstance(model_or_problem, Problem)
+                else list(model_or_problem)
+            )
             what = problems[0].text if len(problems) == 1 else f"{len(problems)} problems"
         else:
             say("capturing the model", 0, 1)
@@ -140,19 +144,11 @@ def explain(
             "cache_folder": str(_cache_folder()),
             "workers": os.cpu_count() or 1,
         }
-        arms, compiled, to_compile = 0, 0, 0
-        say("lowering it without and with the override", 0, 2 * len(gpus))
+        say(*assembly.progress)
         try:
             for answer in process.run(request):
                 assembly.add(answer)
-                if answer["kind"] in ("lowered", "not-compiled"):
-                    arms += 1
-                    say("lowering it without and with the override", arms, 2 * len(gpus))
-                elif answer["kind"] == "to-compile":
-                    to_compile = answer["count"]
-                elif answer["kind"] == "compiled":
-                    compiled += 1
-                    say("compiling the Triton candidates", compiled, to_compile)
+                say(*assembly.progress)
         except KeyboardInterrupt:
             if not assembly.lowered:
                 raise
@@ -165,10 +161,6 @@ def _is_problem(given: Any) -> bool:
     return isinstance(given, Problem) or (
         isinstance(given, (list, tuple)) and all(isinstance(each, Problem) for each in given)
     )
-
-
-def _problems(given: Any) -> list[Problem]:
-    return [given] if isinstance(given, Problem) else list(given)
 
 
 def _float32_precision() -> str | None:

@@ -49,6 +49,13 @@ class Assembly:
             self._to_compile = answer["count"]
 
     @property
+    def progress(self) -> tuple[str, int, int]:
+        """What is being done, how much of it is done, and of how much."""
+        if self._to_compile is None:
+            return "lowering without and with the override", len(self._arms), 2 * len(self._gpus)
+        return "compiling the Triton candidates", len(self._codes), self._to_compile
+
+    @property
     def lowered(self) -> bool:
         """Whether everything is lowered: from then on there is something to report."""
         return len(self._arms) == 2 * len(self._gpus)
