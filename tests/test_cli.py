@@ -182,6 +182,7 @@ def test_what_cannot_be_explained_is_exit_2_and_one_clear_line(
 ):
     """In this process, which has torch; below the line, the user's own part of a traceback."""
     monkeypatch.chdir(model_file.parent)
+    monkeypatch.setattr(sys, "path", [*sys.path])  # a command's process ends, this one goes on
     done = CliRunner().invoke(main, ["explain", *arguments])
     assert done.exit_code == 2, done.output
     lines = [line for line in done.output.splitlines() if line.startswith("error: ")]
