@@ -30,3 +30,4 @@ def forget_what_was_said() -> None:
     """As in a process that begins."""
     messages._said.clear()
     foreign.named.clear()
+    installation.unsupported = None  # status() tells of the last attempt, whichever test made it
