@@ -15,9 +15,9 @@ from inductor_override import catalogue
 from inductor_override.catalogue import Gpu
 from inductor_override.cli import console, parameters
 from inductor_override.cli.errors import CannotError, FailedError, UnsupportedError
+from inductor_override.cli.workload import Asked, workload_options
 from inductor_override.simulation import SimulationError, UnknownTorchError
 from inductor_override.workload.errors import WorkloadError
-from inductor_override.workload.problem import EPILOGUES, OPS, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,46 +28,8 @@ _DEMO_GPU = "RTX 3060"
 
 
 @click.command()
-@click.option(
-    "--module",
-    metavar="WHERE:NAME",
-    help="Your model: PACKAGE.MODULE:NAME or FILE.py:NAME, a torch.nn.Module, a class of them, or "
-    "a function that returns one, or (model, args[, kwargs]).",
-)
-@click.option(
-    "--input",
-    "inputs",
-    multiple=True,
-    metavar="DTYPE[SIZES]",
-    help="An input of the model, such as 'float16[8,1024]'. Repeatable.",
-)
-@click.option("--train", is_flag=True, help="A training step: forward and backward graphs.")
+@workload_options
 @click.option("--dynamic", is_flag=True, help="A symbolic batch, the first size of each input.")
-@click.option(
-    "--shape",
-    "shapes",
-    callback=parameters.shapes,
-    multiple=True,
-    metavar="MxKxN",
-    help="Instead of a model: rows of a, the shared side, columns of b. Repeatable.  "
-    "[default: 1024x1024x1024]",
-)
-@click.option("--op", type=click.Choice(OPS), default="mm", show_default=True)
-@click.option("--epilogue", type=click.Choice(EPILOGUES), default="relu", show_default=True)
-@click.option(
-    "--batch",
-    type=click.IntRange(1, 65536),
-    default=1,
-    metavar="N",
-    help="Products at once, for bmm and baddbmm.  [default: 1]",
-)
-@click.option(
-    "--dtype",
-    callback=parameters.dtype,
-    metavar="DTYPE",
-    help="float16, bfloat16 or float32; with --module its parameters are cast.  [default: float16; "
-    "a model keeps its own]",
-)
 @click.option(
     "--gpu",
     "gpus",
@@ -118,15 +80,8 @@ _DEMO_GPU = "RTX 3060"
     help="Write a page for someone who was not here.",
 )
 def explain(
-    module: str | None,
-    inputs: tuple[str, ...],
-    train: bool,
+    asked: Asked,
     dynamic: bool,
-    shapes: tuple[tuple[int, int, int], ...],
-    op: str,
-    epilogue: str,
-    batch: int,
-    dtype: str | None,
     gpus: tuple[Gpu, ...],
     sms: int | None,
     capability: str | None,
@@ -144,33 +99,21 @@ def explain(
     without the override and with it, and the real Triton compiles every candidate for the GPU.
     Nothing runs on a GPU and nothing is timed.
     """
-    if module is None:
-        for given, option in ((inputs, "--input"), (train, "--train"), (dynamic, "--dynamic")):
-            if given:
-                raise CannotError(f"{option} is for a model of your own: give --module too")
-    elif shapes:
-        raise CannotError("--shape and --module exclude each other")
-    if batch != 1 and op not in ("bmm", "baddbmm"):
-        raise CannotError(f"--batch is for --op bmm and baddbmm, not for {op}")
+    if dynamic and asked.module is None:
+        raise CannotError("--dynamic is for a model of your own: give --module too")
     if html_file is not None and not html_file.parent.is_dir():
         raise CannotError(f"--html {str(html_file)!r}: there is no folder {html_file.parent}")
     wanted = parameters.gpus_by_numbers(gpus, sms, capability, shared_memory)
     report = _run(
         lambda: (
-            parameters.model(module, inputs)
-            if module is not None
-            else (
-                [
-                    Problem(*shape, op, epilogue, dtype or "float16", batch)
-                    for shape in shapes or ((1024, 1024, 1024),)
-                ],
-                (),
-            )
+            parameters.model(asked.module, asked.inputs)
+            if asked.module is not None
+            else (asked.problems, ())
         ),
         gpu=wanted or _gpu_here() or [catalogue.find(_DEMO_GPU)],
-        train=train,
+        train=asked.train,
         dynamic=dynamic,
-        dtype=dtype if module is not None else None,
+        dtype=asked.model_dtype,
         min_sms=min_sms,
         options=settings,
         compile_candidates=not no_compile,

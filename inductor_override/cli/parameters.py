@@ -115,7 +115,8 @@ def settings(ctx: click.Context, param: click.Parameter, value: tuple[str, ...])
 
 def model(where: str, inputs: tuple[str, ...]) -> tuple[Any, list[Any]]:
     """What `--module` names, and the tensors of `--input`."""
-    from inductor_override.workload.model import load, parse_input
+    from inductor_override.workload.inputs import parse_input
+    from inductor_override.workload.model import load
 
     return load(where), [parse_input(each) for each in inputs]
 

@@ -5,16 +5,13 @@ The simulation changes its process for good, so it never runs in the user's own.
 
 from __future__ import annotations
 
-import json
 import os
-import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import Collection, Iterator
-from contextlib import suppress
+from contextlib import closing
 from typing import Any
 
+from inductor_override.child_process import ChildEnded, answers, python_path
 from inductor_override.simulation.errors import (
     NotCapturedError,
     NotCompiledError,
@@ -23,6 +20,7 @@ from inductor_override.simulation.errors import (
     UnknownTorchError,
 )
 
+_CHILD = "inductor_override.explanation"
 _ERRORS = {
     error.__name__: error
     for error in (
@@ -59,50 +57,16 @@ def run(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
     Raises:
         SimulationError: what was raised over there, or ChildFailed if it ended before its time.
     """
-    # An empty folder to run in: Python looks there first for what is imported, and the user's own
-    # may have a types.py or a random.py.
     with tempfile.TemporaryDirectory(prefix="inductor-override-") as folder:
-        there = os.path.join(folder, "cwd")
-        os.mkdir(there)
-        with open(os.path.join(folder, "said"), "w+", encoding="utf-8", errors="replace") as said:
-            child = subprocess.Popen(
-                [sys.executable, "-m", "inductor_override.explanation"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=said,
-                encoding="utf-8",
-                cwd=there,
-                env=_environment(folder, request.get("path", ())),
-                # Ctrl-C is for this process, which then ends the other.
-                start_new_session=True,
-            )
-            assert child.stdin is not None
-            assert child.stdout is not None
-            try:
-                with suppress(BrokenPipeError), child.stdin:
-                    json.dump(request, child.stdin)
-                for line in child.stdout:
-                    answer = json.loads(line)
+        environment = _environment(folder, request.get("path", ()))
+        try:
+            with closing(answers(_CHILD, request, environment, folder)) as found:
+                for answer in found:
                     if answer["kind"] == "failed":
                         raise _ERRORS[answer["error"]](answer["message"])
                     yield answer
-                if child.wait() != 0:
-                    said.seek(0)
-                    raise ChildFailed(child.returncode, said.read())
-            finally:
-                _end(child)
-
-
-def _end(child: subprocess.Popen[str]) -> None:
-    """End the process, if it has not, and those that it has started."""
-    with suppress(ProcessLookupError):
-        if hasattr(os, "killpg"):
-            os.killpg(child.pid, signal.SIGKILL)
-        else:
-            child.kill()
-    child.wait()
-    if child.stdout is not None:
-        child.stdout.close()
+        except ChildEnded as ended:
+            raise ChildFailed(ended.returncode, ended.output) from None
 
 
 def _environment(folder: str, apart: Collection[str]) -> dict[str, str]:
@@ -110,9 +74,7 @@ def _environment(folder: str, apart: Collection[str]) -> dict[str, str]:
     return {
         **kept,
         # What this process can import, the other can, wherever it was started from.
-        "PYTHONPATH": os.pathsep.join(
-            os.path.abspath(entry) for entry in sys.path if entry not in apart
-        ),
+        "PYTHONPATH": python_path(apart),
         "TMPDIR": folder,
         "PYTHONIOENCODING": "utf-8",
         # From torch 2.8 on: it would load each candidate through the driver.

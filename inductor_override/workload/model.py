@@ -1,4 +1,4 @@
-"""A model of the user's own: found, built without memory for its weights, with its inputs."""
+"""A model of the user's own: found and built with its inputs, on `meta` or on a device."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import importlib
 import importlib.util
 import inspect
 import os
-import re
 import sys
 import sysconfig
 import traceback
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from inductor_override.workload.errors import WorkloadError
-from inductor_override.workload.problem import DTYPE_ALIASES
+from inductor_override.workload.inputs import META, placed
 
 added_to_path: list[str] = []
 """Folders that Python did not search before a model was loaded from there."""
@@ -25,37 +24,13 @@ _FORM = "PACKAGE.MODULE:NAME or FILE.py:NAME"
 
 
 @dataclass(frozen=True)
-class TensorSpec:
-    """A tensor by its dtype and sizes, such as `float16[8,1024]`."""
-
-    dtype: str
-    sizes: tuple[int, ...]
-
-
-@dataclass(frozen=True)
 class Model:
-    """A module and what its forward method is called with; all tensors are on `meta`."""
+    """A module and what its forward method is called with; all tensors are on one device."""
 
     module: Any
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = field(default_factory=dict)
     name: str = ""
-
-
-def parse_input(text: str) -> TensorSpec:
-    """Read `dtype[sizes]`.
-
-    Raises:
-        WorkloadError: another form; the message shows the right one.
-    """
-    match = re.fullmatch(r"\s*(?:torch\.)?(\w+)\s*\[\s*(\d+(?:\s*,\s*\d+)*)?\s*\]\s*", text)
-    if match is None:
-        raise WorkloadError(
-            f"{text!r} is not valid; allowed: dtype[sizes], such as float16[8,1024]"
-        )
-    dtype = DTYPE_ALIASES.get(match[1], match[1])
-    sizes = tuple(int(size) for size in (match[2] or "").split(",") if size.strip())
-    return TensorSpec(dtype, sizes)
 
 
 def load(spec: str) -> Any:
@@ -85,8 +60,9 @@ def build(
     *,
     dtype: str | None = None,
     train: bool = False,
+    device: str = META,
 ) -> Model:
-    """The model on `meta`, in the mode that is asked about.
+    """The model on a device, in the mode that is asked about.
 
     Args:
         source: a module, a class of modules, or a function that returns a module or
@@ -94,6 +70,8 @@ def build(
         args, kwargs: the inputs, tensors or TensorSpecs; those of the function if none are given.
         dtype: what floating-point parameters, and tensors among the inputs, are cast to; None
             leaves them. A TensorSpec says its own.
+        device: `meta` takes no memory for weights, and leaves a given module as it is; any other
+            device is where a given module is moved.
 
     Raises:
         WorkloadError: building fails, or inputs are missing.
@@ -109,7 +87,7 @@ def build(
                 "returns one"
             )
         with _users_code(f"{name}() raised an error"):
-            made = _called_on_meta(source)
+            made = _called(source, device)
     if isinstance(made, tuple) and 2 <= len(made) <= 3:
         made, given, given_kwargs = (*made, {})[:3]
         if not args and not kwargs:
@@ -120,14 +98,17 @@ def build(
             "module, its arguments, and perhaps its keyword arguments"
         )
     name = type(made).__qualname__
-    with _users_code(f"{name} cannot be copied without its weights"):
-        module = _on_meta(made)
+    if device == META:
+        with _users_code(f"{name} cannot be copied without its weights"):
+            module = _on_meta(made)
+    else:
+        module = _on_device(made, device)
     if dtype is not None:
         module = module.to(getattr(torch, dtype))
     module.train(train)
     to = getattr(torch, dtype) if dtype is not None else None
     inputs, named = (
-        torch.utils._pytree.tree_map(lambda each: _to_meta(each, to), given)
+        torch.utils._pytree.tree_map(lambda each: placed(each, to, device), given)
         for given in (args, kwargs or {})
     )
     if not inputs and not named:
@@ -181,15 +162,15 @@ class _users_code:
             ) from None
 
 
-def _called_on_meta(source: Any) -> Any:
+def _called(source: Any, device: str) -> Any:
     import torch
     import torch._dynamo  # torch 2.6 cannot import it under a device context
 
     try:
-        with torch.device("meta"):
+        with torch.device(device):
             return source()
     except (RuntimeError, NotImplementedError) as error:
-        if "meta" not in str(error):
+        if device != META or META not in str(error):
             raise
         return source()  # it looks at values: then the weights take memory until they are moved
 
@@ -226,6 +207,15 @@ def _is_model(value: Any, module: Any) -> bool:
     return callable(value) and getattr(value, "__module__", None) == module.__name__
 
 
+def _on_device(module: Any, device: str) -> Any:
+    if any(tensor.is_meta for tensor in (*module.parameters(), *module.buffers())):
+        raise WorkloadError(
+            f"{type(module).__qualname__} was built on the meta device and has no weights: it "
+            "cannot be run. Build it without torch.device('meta')"
+        )
+    return module.to(device)
+
+
 def _on_meta(module: Any) -> Any:
     """A copy of the module whose parameters and buffers take no memory; the user's stays as is."""
     import torch
@@ -237,16 +227,3 @@ def _on_meta(module: Any) -> Any:
             moved = torch.nn.Parameter(moved, requires_grad=tensor.requires_grad)
         tensors[id(tensor)] = moved
     return copy.deepcopy(module, tensors)
-
-
-def _to_meta(value: Any, dtype: Any) -> Any:
-    import torch
-
-    if isinstance(value, TensorSpec):
-        dtype = getattr(torch, value.dtype, None)
-        if not isinstance(dtype, torch.dtype):
-            raise WorkloadError(f"torch has no dtype {value.dtype!r}")
-        return torch.empty(value.sizes, dtype=dtype, device="meta")
-    if not isinstance(value, torch.Tensor):
-        return value
-    return value.to("meta", dtype if value.is_floating_point() else None)

@@ -1,0 +1,65 @@
+"""Where a comparison was made: what two result files are told apart by."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from typing import Any
+
+_READ_BY_TORCH = ("TORCH", "TRITON", "CUDA_", "PYTORCH_", "OMP_", "MKL_")
+_OWN_FOLDERS = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
+
+
+def environment(device: str) -> dict[str, Any]:
+    """Versions, the device, and the variables that torch may read. For a process with torch."""
+    import torch
+
+    found: dict[str, Any] = {
+        "device": _cpu(),
+        "threads": torch.get_num_threads(),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "triton": _version("triton"),
+        "inductor_override": _version("inductor-override"),
+        "variables": {
+            name: value
+            for name, value in sorted(os.environ.items())
+            if name.startswith(_READ_BY_TORCH) and name not in _OWN_FOLDERS
+        },
+    }
+    if device == "cuda":
+        of = torch.cuda.get_device_properties(0)
+        found |= {
+            "device": of.name,
+            "sms": of.multi_processor_count,
+            "capability": f"{of.major}.{of.minor}",
+            "cuda": torch.version.cuda,
+            "driver": _driver(),
+        }
+    return found
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _driver() -> str | None:
+    try:
+        with open("/proc/driver/nvidia/version", encoding="utf-8") as file:
+            return file.readline().strip()
+    except OSError:
+        return None
+
+
+def _cpu() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            names = [line.partition(":")[2].strip() for line in file if "model name" in line]
+    except OSError:
+        names = []
+    return names[0] if names else platform.processor() or platform.machine()
