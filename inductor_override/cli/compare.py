@@ -200,7 +200,8 @@ def _question(asked: Asked, how: dict[str, Any]) -> Question:
 
 
 def _measured(result: Result, output: Path | None, resume: bool, budget: float | None) -> Result:
-    from inductor_override.comparison import carry_out
+    from inductor_override.comparison import Comparison
+    from inductor_override.comparison.rounds import carry_out
 
     kept = output or _kept(result)
     if resume:
@@ -214,7 +215,12 @@ def _measured(result: Result, output: Path | None, resume: bool, budget: float |
     kept.parent.mkdir(parents=True, exist_ok=True)
     try:
         with _progress() as progress:
-            return carry_out(result, output=kept, budget=budget, progress=progress)
+            return carry_out(
+                result,
+                lambda now: Comparison(now).write(kept),
+                budget=budget,
+                progress=progress,
+            )
     except OSError as error:
         raise CannotError(f"{kept} cannot be written: {error.strerror}") from None
     finally:

@@ -9,34 +9,21 @@ found.arms[0].verdict    # FASTER, SLOWER, SAME, UNDECIDED, WRONG or NOT IN FORC
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from inductor_override.comparison.arms import Arm, checked
+from inductor_override.comparison.arms import Arm
 from inductor_override.comparison.errors import ComparisonError
-from inductor_override.comparison.process import Processes
 from inductor_override.comparison.question import Question
-from inductor_override.comparison.result import (
-    DONE,
-    INTERRUPTED,
-    NOTHING_IN_FORCE,
-    OUT_OF_BUDGET,
-    RUNNING,
-    Result,
-    write_json,
-)
-from inductor_override.comparison.schedule import NOISE, ROUND, Step, steps
-from inductor_override.comparison.verdict import Judged, judge, noise, not_in_force
-from inductor_override.workload.model import added_to_path
+from inductor_override.comparison.result import Result, write_json
+from inductor_override.comparison.rounds import Progress, carry_out
+from inductor_override.comparison.verdict import Judged, judge, noise
 from inductor_override.workload.problem import Problem
 
 __all__ = ["Comparison", "ComparisonError", "Judged", "Question", "compare"]
 
 DEFAULT_ARMS = ("stock", "min_sms=0")
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how many processes have ended, and how many there will be."""
 
 
 class Comparison:
@@ -137,66 +124,15 @@ def compare(
     )
     parsed = [Arm.parse(each) if isinstance(each, str) else each for each in arms]
     result = Result(question, parsed, rounds, min_effect)
+    file = Path(output) if output else None
     return Comparison(
-        carry_out(result, output=Path(output) if output else None, budget=budget, progress=progress)
+        carry_out(result, lambda now: _write(now, file), budget=budget, progress=progress)
     )
 
 
-def carry_out(
-    result: Result,
-    *,
-    output: Path | None = None,
-    budget: float | None = None,
-    progress: Progress | None = None,
-) -> Result:
-    """Run the processes that the result still lacks, and put their answers into it.
-
-    An interrupt ends it early; what there is stays. `ended` says how it ended.
-
-    Raises:
-        ComparisonError: it cannot be compared, or a command cannot be started.
-    """
-    say = progress or (lambda *step: None)
-    question = result.question
-    compiles = question.command is None
-    if compiles:
-        _check_device(question)
-        result.arms = checked(result.arms)
-    else:
-        _check_arms_of_command(result.arms)
-    plan = list(steps(len(result.arms), result.rounds, compiles=compiles))
-    processes = Processes(question, list(added_to_path))
-    ends = None if budget is None else time.monotonic() + budget
-    result.ended = RUNNING
-    try:
-        if compiles:
-            say("the reference", 0, len(plan))
-            found = processes.reference()
-            result.layers = found["layers"]
-            result.environment = found["environment"]
-        for number, step in enumerate(plan):
-            if result.done(step):
-                continue
-            if step.phase == NOISE and _nothing_in_force(result):
-                result.ended = NOTHING_IN_FORCE
-                break
-            if ends is not None and time.monotonic() + _expected(result, step) > ends:
-                result.ended = OUT_OF_BUDGET
-                break
-            say(_words(step, result), number, len(plan))
-            result.runs = [run for run in result.runs if run.step != step]
-            result.runs.append(processes.run(step, result.arms[step.arm]))
-            _write(result, output)
-            if result.runs[-1].failed is not None and not step.timed:
-                break  # it would fail in each round
-        else:
-            result.ended = DONE
-    except KeyboardInterrupt:
-        result.ended = INTERRUPTED
-    finally:
-        processes.close()
-    _write(result, output)
-    return result
+def _write(result: Result, file: Path | None) -> None:
+    if file is not None:
+        Comparison(result).write(file)
 
 
 def _asked(build: Any) -> dict[str, Any]:
@@ -222,64 +158,3 @@ def _asked(build: Any) -> dict[str, Any]:
             f"write it to a file (%%writefile model.py) and give 'model.py:{name}'"
         )
     return {"module": f"{file}:{name}"}
-
-
-def _check_device(question: Question) -> None:
-    if question.device == "cpu":
-        return
-    import torch
-
-    if not torch.cuda.is_available():
-        raise ComparisonError(
-            "there is no CUDA GPU here, and nothing is timed on a simulated one. What the override "
-            f"opens on a GPU that is not here: inductor-override explain {_explain(question)}. To "
-            "compare on the CPU, where the gate plays no part: --device cpu"
-        )
-
-
-def _explain(question: Question) -> str:
-    if question.module is not None:
-        inputs = "".join(f" --input '{each}'" for each in question.inputs)
-        return f"--module {question.module}{inputs} --gpu NAME"
-    shapes = " ".join(f"--shape {p.m}x{p.k}x{p.n}" for p in question.problems[:3])
-    return f"{shapes} --op {question.problems[0].op} --gpu NAME"
-
-
-def _check_arms_of_command(arms: list[Arm]) -> None:
-    if len(arms) < 2:
-        raise ComparisonError("a comparison takes two arms or more; write --arm for each")
-    for arm in arms:
-        if arm.mode is not None or arm.precision is not None:
-            raise ComparisonError(
-                f"--arm {arm.name!r}: mode and precision are the command's own; an arm of a "
-                "command takes min_sms and options of Inductor"
-            )
-        if arm.options and arm.min_sms is None:
-            raise ComparisonError(
-                f"--arm {arm.name!r}: options reach a command along with min_sms only; write "
-                f"min_sms=0,{arm.name}"
-            )
-
-
-def _nothing_in_force(result: Result) -> bool:
-    return all(not_in_force(result, arm) for arm in range(1, len(result.arms)))
-
-
-def _expected(result: Result, step: Step) -> float:
-    """How long the next process will take: as long as the last of its kind."""
-    same = [run.seconds for run in result.runs if run.step.timed == step.timed]
-    return same[-1] if same else 0.0
-
-
-def _words(step: Step, result: Result) -> str:
-    name = result.arms[step.arm].name
-    if step.phase == NOISE:
-        return f"noise: {name} against itself"
-    if step.phase == ROUND:
-        return f"round {step.round + 1} of {result.rounds}: {name}"
-    return f"{step.phase}: {name}"
-
-
-def _write(result: Result, output: Path | None) -> None:
-    if output is not None:
-        Comparison(result).write(output)

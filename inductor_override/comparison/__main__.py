@@ -72,8 +72,10 @@ def _measured(
     call, found = _compiled(case, question, arm)
     found |= _checked(case, call, _file(Path(request["folder"]), number))
     if request["timed"]:
-        with Clocks(question.device) as clocks:
-            found |= sample(lambda: case.step(call), question.device, question.seconds).to_dict()
+        clocks = Clocks(question.device)
+        found |= sample(
+            lambda: case.step(call), question.device, question.seconds, clocks.after_sample
+        ).to_dict()
         found["clocks"] = clocks.to_dict()
     return found
 

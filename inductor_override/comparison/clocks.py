@@ -1,17 +1,15 @@
 """The GPU's clock, power and temperature while it is timed, where NVML tells them.
 
-Read by a thread of its own, ten times a second: NVML answers in tens of microseconds, and the GPU
-does not notice. Clocks are read, and never set.
+Read between two samples, at most twenty times a second. Clocks are read, and never set.
 """
 
 from __future__ import annotations
 
 import statistics
-import threading
-from dataclasses import dataclass, field
+import time
 from typing import Any
 
-_EVERY = 0.1
+_EVERY = 0.05
 _REASONS = {
     0x4: "power cap",
     0x8: "hardware slowdown",
@@ -19,36 +17,32 @@ _REASONS = {
     0x40: "thermal slowdown (hardware)",
     0x80: "power brake",
 }
-"""Bits of nvmlDeviceGetCurrentClocksEventReasons that slow a GPU down.
+"""Bits of nvmlDeviceGetCurrentClocksThrottleReasons that slow a GPU down.
 
 Those for an idle GPU and for settings of the user's are left out. Source: NVML's reference,
 "NvmlClocksEventReasons".
 """
 
 
-@dataclass
 class Clocks:
-    """What NVML said during a `with` block.
+    """What NVML says of GPU 0.
 
     Attributes:
-        sm_mhz, power_watts, temperature: a reading each.
-        throttled: why the GPU was slower than it could be, each reason with its share of readings.
-        why_not: why there is nothing, as a sentence; empty if there is something.
+        why_not: why NVML says nothing, as a sentence; empty if it answers.
+        sm_mhz: of each sample.
+        reasons: of each sample, the bits that NVML gave.
     """
 
-    device: str
-    sm_mhz: list[int] = field(default_factory=list)
-    power_watts: list[float] = field(default_factory=list)
-    temperature: list[int] = field(default_factory=list)
-    why_not: str = ""
-    _reasons: list[int] = field(default_factory=list)
-
-    def __enter__(self) -> Clocks:
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
-        if self.device != "cuda":
+    def __init__(self, device: str) -> None:
+        self.sm_mhz: list[int] = []
+        self.reasons: list[int] = []
+        self._power: list[float] = []
+        self._temperature: list[int] = []
+        self._read_at = -_EVERY
+        self.why_not = ""
+        if device != "cuda":
             self.why_not = "there is no GPU in this comparison"
-            return self
+            return
         try:
             import pynvml
             import torch
@@ -56,50 +50,45 @@ class Clocks:
             pynvml.nvmlInit()
             uuid = str(torch.cuda.get_device_properties(0).uuid)
             name = uuid if uuid.startswith(("GPU-", "MIG-")) else f"GPU-{uuid}"
-            handle = pynvml.nvmlDeviceGetHandleByUUID(name.encode())
-            self._read(pynvml, handle)
+            self._nvml, self._handle = pynvml, pynvml.nvmlDeviceGetHandleByUUID(name.encode())
+            self._read()
         except ImportError:
             self.why_not = "nvidia-ml-py is not installed: pip install 'inductor-override[nvml]'"
         except Exception as error:  # a driver without NVML, a MIG slice, an older torch
             self.why_not = f"NVML does not answer: {error}"
-        else:
-            self._thread = threading.Thread(target=self._watch, args=(pynvml, handle), daemon=True)
-            self._thread.start()
-        return self
 
-    def __exit__(self, *exception: object) -> None:
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
+    def after_sample(self) -> None:
+        """Note the state of the GPU for the sample that has just ended."""
+        if self.why_not:
+            return
+        if time.perf_counter() - self._read_at >= _EVERY:
+            self._read()
+        self.sm_mhz.append(self._now[0])
+        self.reasons.append(self._now[1])
 
     def to_dict(self) -> dict[str, Any]:
-        """The readings in short, as JSON can hold them."""
+        """The readings, as JSON can hold them; `throttled` with each reason's share of samples."""
         if self.why_not:
             return {"why_not": self.why_not}
-        count = len(self._reasons)
-        throttled = {
-            name: round(sum(bool(each & bit) for each in self._reasons) / count, 3)
+        slowed = {
+            name: round(sum(bool(each & bit) for each in self.reasons) / len(self.reasons), 3)
             for bit, name in _REASONS.items()
-            if any(each & bit for each in self._reasons)
+            if any(each & bit for each in self.reasons)
         }
         return {
-            "sm_mhz": {
-                "median": statistics.median(self.sm_mhz),
-                "min": min(self.sm_mhz),
-                "max": max(self.sm_mhz),
-            },
-            "power_watts": round(statistics.median(self.power_watts), 1),
-            "temperature": max(self.temperature),
-            "throttled": throttled,
-            "readings": count,
+            "sm_mhz": self.sm_mhz,
+            "power_watts": round(statistics.median(self._power), 1),
+            "temperature": max(self._temperature),
+            "throttled": slowed,
+            "throttled_samples": [
+                number for number, each in enumerate(self.reasons) if each & sum(_REASONS)
+            ],
         }
 
-    def _watch(self, nvml: Any, handle: Any) -> None:
-        while not self._stop.wait(_EVERY):
-            self._read(nvml, handle)
-
-    def _read(self, nvml: Any, handle: Any) -> None:
-        self.sm_mhz.append(nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM))
-        self.power_watts.append(nvml.nvmlDeviceGetPowerUsage(handle) / 1000)
-        self.temperature.append(nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU))
-        self._reasons.append(nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle))
+    def _read(self) -> None:
+        nvml, handle = self._nvml, self._handle
+        clock = nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM)
+        self._now = (clock, nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle))
+        self._power.append(nvml.nvmlDeviceGetPowerUsage(handle) / 1000)
+        self._temperature.append(nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU))
+        self._read_at = time.perf_counter()

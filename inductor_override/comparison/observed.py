@@ -14,6 +14,8 @@ from typing import Any
 from inductor_override.tuning import Tuned, listening
 
 _KERNEL = re.compile(r"\basync_compile\.\w+\(\s*'(\w+)'")
+_COMMENT = re.compile(r"^\s*#.*\n", re.MULTILINE)
+"""Numbers of graphs and paths of files stand in comments."""
 _CALL = re.compile(
     r"\b(extern_kernels\.\w+|aoti_torch_\w+|torch\.ops\.(?:aten|mkl|mkldnn|_\w+)(?:\.\w+)+)\("
 )
@@ -78,4 +80,5 @@ def digest(codes: list[str]) -> str:
     if not codes:
         return ""
     text = "\n".join(sorted(codes)).replace(os.environ.get("TORCHINDUCTOR_CACHE_DIR", "\0"), "")
+    text = _COMMENT.sub("", text)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

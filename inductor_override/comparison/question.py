@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import re
+import shlex
 from dataclasses import asdict, dataclass
 from importlib import resources
 from typing import Any
@@ -53,8 +54,11 @@ class Question:
             raise ComparisonError(
                 "compare one thing: a model, products by their sizes, or a command"
             )
-        if self.command is not None and not self.command.strip():
-            raise ComparisonError("--command '' is not valid; allowed: a command line")
+        if self.command is not None and not _words(self.command):
+            raise ComparisonError(
+                f"--command {self.command!r} is not valid; allowed: a command line, with its "
+                "quotes closed"
+            )
         if self.metric is None:
             return
         try:
@@ -110,6 +114,13 @@ class Question:
         """The opposite of `to_dict`."""
         problems = tuple(Problem(**each) for each in data["problems"])
         return cls(**{**data, "inputs": tuple(data["inputs"]), "problems": problems})
+
+
+def _words(command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError:  # a quote without an end
+        return []
 
 
 def suites() -> dict[str, list[dict[str, str]]]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import statistics
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from inductor_override.comparison.arms import Arm
 from inductor_override.comparison.errors import ComparisonError
 from inductor_override.comparison.question import Question
 from inductor_override.comparison.schedule import CHECK, NOISE, ROUND, Step
+from inductor_override.files import write_whole
 
 SCHEMA = 1
 KIND = "inductor-override compare"
@@ -44,12 +44,21 @@ class Run:
     failed: dict[str, str] | None = None
     seconds: float = 0.0
 
-    def figure_of(self, case: str | None) -> float | None:
+    def figure_of(self, case: str) -> float | None:
         """The median of the samples of a case; None without samples. Of a command its figure."""
         if self.figure is not None:
             return self.figure
         found = next((each for each in self.cases if each["case"] == case), {})
         return statistics.median(found["device"]) if found.get("device") else None
+
+    def cycles_of(self, case: str) -> float | None:
+        """The same in clock cycles of the GPU's SMs; None where the clock is not known."""
+        found = next((each for each in self.cases if each["case"] == case), {})
+        clock = found.get("clocks", {}).get("sm_mhz")
+        if not clock:
+            return None
+        pairs = zip(found["device"], clock, strict=True)
+        return float(statistics.median(seconds * mhz * 1e6 for seconds, mhz in pairs))
 
 
 @dataclass
@@ -105,18 +114,29 @@ class Result:
         """The figures of the first arm and of another, of each round that has both."""
         return self._pairs(self.runs_of(ROUND, 0), self.runs_of(ROUND, arm), case)
 
+    def cycle_pairs(self, arm: int, case: str) -> list[tuple[float, float]]:
+        """The same in clock cycles; of the rounds whose clocks are known."""
+        first, other = self.runs_of(ROUND, 0), self.runs_of(ROUND, arm)
+        return self._pairs(first, other, case, Run.cycles_of)
+
     def noise_pairs(self, case: str) -> list[tuple[float, float]]:
         """The figures of the first arm against itself."""
         runs = self.runs_of(NOISE, 0)
         first, second = ([run for run in runs if run.step.half == half] for half in (0, 1))
         return self._pairs(first, second, case)
 
-    def _pairs(self, first: list[Run], second: list[Run], case: str) -> list[tuple[float, float]]:
+    def _pairs(
+        self,
+        first: list[Run],
+        second: list[Run],
+        case: str,
+        figure: Callable[[Run, str], float | None] = Run.figure_of,
+    ) -> list[tuple[float, float]]:
         pairs = []
         for one in first:
             for other in second:
                 if one.step.round == other.step.round:
-                    a, b = one.figure_of(case), other.figure_of(case)
+                    a, b = figure(one, case), figure(other, case)
                     if a and b:
                         pairs.append((b, a) if self.question.higher_is_better else (a, b))
         return pairs
@@ -156,14 +176,7 @@ def write_json(data: dict[str, Any], path: Path) -> None:
     Raises:
         OSError: it cannot be written there.
     """
-    target = path.resolve()
-    written = target.with_name(f"{target.name}.{os.getpid()}.tmp")
-    try:
-        written.write_text(json.dumps(data, indent=1) + "\n", "utf-8")
-        written.replace(target)
-    finally:
-        with suppress(FileNotFoundError):
-            written.unlink()
+    write_whole(json.dumps(data, indent=1) + "\n", path)
 
 
 def read(path: Path) -> Result:

@@ -31,6 +31,7 @@ from inductor_override.comparison.verdict import (
 )
 
 _MOST_LINES = 12
+_TOO_NOISY = 0.5
 _ENDS = {
     INTERRUPTED: "Interrupted: this is what there was until then. --resume goes on.",
     OUT_OF_BUDGET: "The budget was used up: this is what there was until then. --resume goes on.",
@@ -88,6 +89,8 @@ def noise_line(result: Result) -> str:
         f"Noise of this machine: two processes of {first} differ by {found['spread']:.1%} (one "
         f"standard deviation, {found['pairs']} pairs)"
     )
+    if found["spread"] > _TOO_NOISY:
+        return f"{line}. That is too much to compare anything: something else keeps it busy."
     if found["smallest_effect"] is not None:
         line += f"; {result.rounds} rounds show differences from {found['smallest_effect']:.1%} on"
     return line + "."

@@ -39,7 +39,12 @@ class Samples:
         return {**rounded, "warm_up": self.warm_up, "steady": self.steady}
 
 
-def sample(call: Callable[[], Any], device: str, seconds: float) -> Samples:
+def sample(
+    call: Callable[[], Any],
+    device: str,
+    seconds: float,
+    after_each: Callable[[], None] = lambda: None,
+) -> Samples:
     """Call until the times have settled, then time at least `FEWEST` calls, for `seconds`."""
     timed = _on_cuda() if device == "cuda" else _on_cpu
     samples = Samples()
@@ -54,6 +59,7 @@ def sample(call: Callable[[], Any], device: str, seconds: float) -> Samples:
         on_device, wall = timed(call)
         samples.device.append(on_device)
         samples.wall.append(wall)
+        after_each()
     return samples
 
 

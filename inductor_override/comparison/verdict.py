@@ -150,11 +150,22 @@ def _verdict(result: Result, arm: int, ratio: Interval | None) -> tuple[str, lis
         return SAME, ["within-min-effect", *remarks]
     if ratio.low <= 1 <= ratio.high:
         return UNDECIDED, ["interval-contains-1", *remarks]
+    if _only_of_the_clock(result, arm, faster=ratio.high < 1):
+        return UNDECIDED, ["not-confirmed-in-cycles", *remarks]
     if least <= ratio.value <= most:
         remarks.insert(0, "perhaps-below-min-effect")
     if ratio.high < 1:
         return FASTER, ["interval-below-1", *remarks]
     return SLOWER, ["interval-above-1", *remarks]
+
+
+def _only_of_the_clock(result: Result, arm: int, *, faster: bool) -> bool:
+    """Whether a difference in time is none in clock cycles: the GPU ran at another speed."""
+    pairs = result.cycle_pairs(arm, result.headline_cases()[0])
+    cycles = ratio_interval(pairs) if pairs else None
+    if cycles is None or not cycles.known:
+        return False
+    return cycles.high >= 1 if faster else cycles.low <= 1
 
 
 def is_wrong(case: dict[str, Any]) -> bool:
@@ -226,6 +237,8 @@ def _sentence(
     times = f"{name} takes {shown(ratio)} times as long as {first}"
     if verdict == SAME:
         return f"{times}: any difference is under {result.min_effect:.1%}."
+    if reasons[0] == "not-confirmed-in-cycles":
+        return f"{times}, but not in clock cycles: the GPU ran at another clock."
     if verdict == UNDECIDED:
         needed = noise(result)["rounds_needed"]
         more = f" About {needed} rounds would show {result.min_effect:.1%}." if needed else ""

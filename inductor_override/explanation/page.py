@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
-from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined, Template
-
 from inductor_override.explanation.report import Report
+from inductor_override.files import write_whole
+from inductor_override.pages import render
 
 NOT_COMPILED = "not compiled"
 _COMPILED = (
@@ -30,35 +26,19 @@ def write_page(report: Report, path: Path) -> None:
     Raises:
         OSError: it cannot be written there.
     """
-    text = page(report)
-    if path.exists() and not path.is_file():  # a pipe, or /dev/stdout: nothing to replace
-        path.write_text(text, "utf-8")
-        return
-    target = path.resolve()  # where a link points to; the link stays
-    written = target.with_name(f"{target.name}.{os.getpid()}.tmp")
-    try:
-        written.write_text(text, "utf-8")
-        written.replace(target)
-    finally:
-        with suppress(FileNotFoundError):
-            written.unlink()
+    write_whole(page(report), path)
 
 
 def page(report: Report) -> str:
     """The page's HTML. Needs nothing but itself."""
     facts = report.to_dict()
     gpus = [_gpu(number, gpu, facts["problems"]) for number, gpu in enumerate(facts["gpus"], 1)]
-    return _template().render(report=facts, gpus=gpus)
-
-
-@cache
-def _template() -> Template:
-    environment = Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
+    return render(
+        "inductor_override.explanation",
+        {"number": _number, "short": _short},
+        report=facts,
+        gpus=gpus,
     )
-    environment.filters |= {"number": _number, "short": _short}
-    source = resources.files(__package__).joinpath("page.html.jinja").read_text("utf-8")
-    return environment.from_string(source)
 
 
 def _gpu(number: int, gpu: dict[str, Any], problems: list[dict[str, Any]]) -> dict[str, Any]:

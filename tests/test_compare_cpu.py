@@ -1,0 +1,215 @@
+"""`compare` with the real torch on the CPU: what it builds, checks, and sees of the compiler."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from inductor_override.cli import main
+from inductor_override.comparison import correctness, timing
+from inductor_override.comparison.cases import layers_of, make_cases
+from inductor_override.comparison.observed import observing
+from inductor_override.comparison.question import Question
+
+MODEL = """
+import torch
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = torch.nn.Linear(16, 16)
+    def forward(self, x):
+        return torch.relu(self.linear(x)) * 2
+
+def build():
+    print("building")
+    return Net(), (torch.randn(8, 16),)
+
+def unseeded():
+    import os
+    return Net(), (torch.full((8, 16), float(os.getpid())),)
+
+def broken():
+    raise ValueError("no such checkpoint")
+
+class Dropping(Net):
+    def forward(self, x):
+        return torch.nn.functional.dropout(super().forward(x), 0.5)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "my_model.py").write_text(MODEL)
+    return tmp_path
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, ["compare", "--device", "cpu", *arguments])
+
+
+def test_wrong_results_and_arms_that_change_nothing_are_never_timed(folder):
+    done = run(
+        *("--module", "my_model.py:build", "--arm", "stock", "--arm", "min_sms=0"),
+        *("--arm", "cpp.inject_relu_bug_TESTING_ONLY=accuracy", "--seconds", "0.05", "--json"),
+        *("--rounds", "1", "--html", "page.html"),
+    )
+    assert done.exit_code == 5, done.output
+    facts = json.loads(done.stdout)
+    gate, bug = facts["arms"]
+    assert (gate["verdict"], gate["reasons"]) == ("NOT IN FORCE", ["gate-not-asked"])
+    assert (bug["verdict"], bug["ratio"]["value"]) == ("WRONG", None)
+    assert "relative error of model" in bug["text"]
+    assert [r["step"]["phase"] for r in facts["runs"] if r["step"]["arm"]] == [
+        *("check", "warm"),
+        "check",
+    ]
+    first = next(r for r in facts["runs"] if r["step"]["phase"] == "noise")
+    (case,) = first["cases"]
+    assert case["case"] == "model"
+    assert len(case["device"]) >= 10
+    assert 0 < case["error"] < case["limit"]
+    assert case["observed"]["counters"] == {"fxgraph_cache_miss": 1}, "caches of its own"
+    warm = next(r for r in facts["runs"] if r["step"]["phase"] == "warm")
+    assert warm["cases"][0]["observed"]["counters"] == {"fxgraph_cache_hit": 1}
+    assert facts["environment"]["torch"] == torch.__version__
+    assert "WRONG" in Path("page.html").read_text("utf-8")
+    assert list(Path().glob("*torchinductor*")) == []
+
+
+def test_nothing_in_force_is_exit_6_before_anything_is_timed(folder):
+    done = run("--module", "my_model.py:build", "--rounds", "6")
+    assert done.exit_code == 6, done.output
+    assert "min_sms=0 changes nothing here: the gate was never asked" in done.stdout
+    assert "Nothing was timed" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--module", "my_model.py:broken"], "no such checkpoint"),
+        (["--module", "my_model.py:Net"], "give each with --input"),
+        (["--module", "my_model.py:Net", "--input", "float32[8,17]"], "shapes cannot be"),
+        (["--module", "none.py:Net"], "there is no file none.py"),
+        (["--arm", "stock", "--arm", "mode=max-autotun"], "did you mean 'max-autotune'"),
+        (["--arm", "stock", "--arm", "max_autotun=True"], "did you mean 'max_autotune'"),
+        (["--arm", "stock", "--arm", "max_autotune=maybe"], "is bool, True or False"),
+        (["--device", "cuda"], "there is no CUDA GPU here"),
+    ],
+)
+def test_what_cannot_be_compared_is_one_line_and_exit_2(folder, arguments, said):
+    done = run(*arguments)
+    assert done.exit_code == 2, done.output
+    lines = [line for line in done.output.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1, done.output
+    assert said in done.output
+    assert "site-packages" not in done.output
+    assert not (folder / "cache").exists() or not list((folder / "cache").rglob("*.json"))
+
+
+def test_a_model_that_differs_from_process_to_process_is_refused(folder):
+    done = run("--module", "my_model.py:unseeded", "--rounds", "1")
+    assert done.exit_code == 4, done.output
+    assert "differ from process to process" in done.stdout
+
+
+def case_of(folder, name, **how):
+    question = Question(module=f"{folder / 'my_model.py'}:{name}", device="cpu", **how)
+    (case,) = make_cases(question)
+    return case
+
+
+def kept_reference(case, path):
+    def step(module, args, kwargs):
+        return type(case)(case.name, module, args, kwargs, case.train).outputs(module)
+
+    correctness.make_reference(case.module, step, case.args, case.kwargs, path)
+    return correctness.load_reference(path)
+
+
+@pytest.mark.parametrize("train", [False, True])
+def test_the_reference_is_of_higher_precision_and_has_the_gradients(folder, train):
+    case = case_of(folder, "build", train=train)
+    reference = kept_reference(case, folder / "reference.pt")
+    assert len(reference["outputs"]) == (3 if train else 1)
+    assert all(each.dtype == torch.float64 for each in reference["outputs"])
+    error = correctness.error(case.outputs(case.module), reference["outputs"])
+    assert 0 < error < 1e-6
+    case.module.linear.weight.data[0, 0] += 1
+    assert correctness.error(case.outputs(case.module), reference["outputs"]) > 1e-2
+
+
+def test_errors_that_a_norm_would_hide_are_infinite():
+    right = [torch.ones(3), torch.ones(2, dtype=torch.int64)]
+    assert correctness.error([torch.ones(3), torch.zeros(2, dtype=torch.int64)], right) == 0
+    for wrong in ([torch.ones(3)], [torch.ones(4), right[1]]):
+        assert correctness.error(wrong, right) == float("inf")
+    nan = torch.tensor([1.0, float("nan"), 1.0])
+    assert correctness.error([nan, right[1]], right) == float("inf")
+    assert correctness.error([nan], [nan.double()]) == 0
+    assert correctness.error([torch.full((2,), 1e-3)], [torch.zeros(2)]) == pytest.approx(
+        1.4e-3, 0.1
+    )
+
+
+def test_a_model_that_draws_random_numbers_is_not_checked(folder):
+    case = case_of(folder, "Dropping", inputs=("float32[8,16]",), train=True)
+    assert kept_reference(case, folder / "reference.pt")["repeatable"] is False
+
+
+def test_the_layers_of_a_model_are_its_distinct_products(folder):
+    (layer,) = layers_of(case_of(folder, "build"))
+    assert (layer.op, layer.m, layer.k, layer.n, layer.dtype) == ("addmm", 8, 16, 16, "float32")
+    ops = [
+        (each.op, each.m, each.k, each.n)
+        for each in layers_of(case_of(folder, "build", train=True))
+    ]
+    assert sorted(ops) == [("addmm", 8, 16, 16), ("mm", 16, 8, 16)]
+
+
+def test_what_inductor_made_is_seen_and_the_compiler_is_left_as_it_was(no_trace):
+    def seen_of(function):
+        torch._dynamo.reset()
+        with observing() as seen, torch._inductor.config.patch(force_disable_caches=True):
+            torch.compile(function)(torch.randn(8, 8))  # products alone need no C++ compiler
+        return seen
+
+    one, again = seen_of(lambda x: x @ x), seen_of(lambda x: x @ x)
+    assert {name: n for name, n in one.kernels.items() if "mm" in name} == {"extern_kernels.mm": 1}
+    assert len(one.code) == 16
+    assert again.code == one.code
+    assert seen_of(lambda x: x @ x @ x).code != one.code
+
+
+def test_samples_are_those_of_the_call_alone():
+    """The harness itself costs under 1 % of a call of two milliseconds."""
+    import time
+
+    def call():
+        ends = time.perf_counter() + 0.002
+        while time.perf_counter() < ends:
+            pass
+
+    samples = timing.sample(call, "cpu", 0.1)
+    assert len(samples.wall) >= timing.FEWEST
+    assert 0.002 <= min(samples.wall) < 0.00202
+
+
+def test_no_model_of_the_users_own_writes_among_the_answers(folder):
+    done = subprocess.run(
+        [sys.executable, "-m", "inductor_override", "compare", "--device", "cpu", "--module"]
+        + ["my_model.py:build", "--rounds", "1", "--json"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 6, done.stderr
+    assert json.loads(done.stdout)["ended"] == "nothing in force"
