@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from inductor_override.api import disable, enable, options, override
+    from inductor_override.comparison import compare
     from inductor_override.errors import NoEffectWarning, UnsupportedTorchError
     from inductor_override.explanation import explain
     from inductor_override.scope import Scope
@@ -30,6 +31,7 @@ __all__ = [
     "Status",
     "UnsupportedTorchError",
     "__version__",
+    "compare",
     "disable",
     "enable",
     "explain",
@@ -40,6 +42,7 @@ __all__ = [
 
 _DEFINED_IN = {
     "api": ("disable", "enable", "options", "override"),
+    "comparison": ("compare",),
     "explanation": ("explain",),
     "errors": ("NoEffectWarning", "UnsupportedTorchError"),
     "scope": ("Scope",),

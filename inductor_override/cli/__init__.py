@@ -13,6 +13,7 @@ from inductor_override.cli.compare import compare
 from inductor_override.cli.errors import OneLineGroup
 from inductor_override.cli.explain import explain
 from inductor_override.cli.gpus import gpus
+from inductor_override.cli.recommend import recommend
 from inductor_override.cli.run import run
 from inductor_override.cli.status import status
 
@@ -29,5 +30,6 @@ def main() -> None:
 main.add_command(compare)
 main.add_command(explain)
 main.add_command(gpus)
+main.add_command(recommend)
 main.add_command(run)
 main.add_command(status)

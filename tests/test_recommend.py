@@ -1,0 +1,85 @@
+"""`recommend`: what it writes for a script works, and it leaves alone what was not shown."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from inductor_override.cli import main
+from inductor_override.comparison import Comparison
+from inductor_override.comparison.arms import Arm
+from inductor_override.comparison.question import Question
+from inductor_override.comparison.recommend import recommend
+from inductor_override.comparison.result import Result, Run
+from inductor_override.comparison.schedule import CHECK, ROUND, Step
+
+QUESTION = Question(module="m:n", device="cpu")
+
+
+def result_of(ratios, arms, question=QUESTION):
+    """A result in which every arm takes so many times as long as the first."""
+    parsed = [Arm.parse(each) for each in arms]
+    result = Result(question, parsed, 6, 0.01, environment={"torch": "2.13.0+cpu", "device": "x"})
+    for number, ratio in enumerate([1.0, *ratios]):
+        seen = {"code": f"{number}", "tuned": [], "kernels": {}, "counters": {}, "graph_breaks": 0}
+        case = {"case": "model", "compile_seconds": 10.0 + number, "observed": seen, "error": 0.0}
+        case |= {"limit": 1.0, "gate": {"asked": 1}}
+        result.runs.append(Run(Step(CHECK, number), [case]))
+        for place in range(6):
+            timed = {**case, "device": [ratio * (1 + 0.001 * place)] * 10, "steady": True}
+            result.runs.append(Run(Step(ROUND, number, place), [timed]))
+    return result
+
+
+def test_the_fastest_arm_with_its_figure_and_what_it_costs():
+    found = recommend(
+        result_of([0.9, 0.8], ["stock", "min_sms=0", "min_sms=20,epilogue_fusion=False"])
+    )
+    assert found.arm == "min_sms=20,epilogue_fusion=False"
+    assert "0.800" in found.text
+    assert "paid for after 10 calls" in found.text
+    assert "min_sms=20" in found.environment
+
+
+@pytest.mark.parametrize("arm", ["min_sms=0", "epilogue_fusion=False", "mode=default"])
+def test_what_it_writes_is_python_that_compiles_a_model(arm, no_trace):
+    found = recommend(result_of([0.5], ["stock", arm]))
+    names = {"torch": torch, "model": torch.nn.Linear(2, 2)}
+    exec(found.python, names)
+    assert names["model"] is not None
+    assert type(names["model"]).__name__ == "OptimizedModule"
+
+
+@pytest.mark.parametrize(
+    ("ratios", "said"),
+    [
+        ([1.2], "min_sms=0 is SLOWER"),
+        ([1.0001], "min_sms=0 is SAME"),
+    ],
+)
+def test_it_leaves_alone_what_is_not_faster(ratios, said):
+    found = recommend(result_of(ratios, ["stock", "min_sms=0"]))
+    assert (found.arm, found.python, found.environment) == (None, "", "")
+    assert found.text.startswith("Leave it alone")
+    assert said in found.text
+
+
+def test_arms_that_differ_in_precision_are_remarked():
+    found = recommend(result_of([0.5], ["stock", "precision=high"]))
+    assert "set_float32_matmul_precision('high')" in found.python
+    assert any("TF32" in remark for remark in found.remarks)
+
+
+def test_on_the_command_line(tmp_path):
+    file = tmp_path / "result.json"
+    Comparison(result_of([0.9], ["stock", "min_sms=0"])).write(file)
+    done = CliRunner().invoke(main, ["recommend", str(file)])
+    assert done.exit_code == 0, done.output
+    assert "torch.compile(model, options=options)" in done.output
+    assert "TORCHINDUCTOR_MAX_AUTOTUNE_GEMM_MIN_SMS=0" in done.output
+    facts = json.loads(CliRunner().invoke(main, ["recommend", str(file), "--json"]).stdout)
+    assert (facts["schema"], facts["arm"]) == (1, "min_sms=0")
+    assert CliRunner().invoke(main, ["recommend", str(tmp_path / "none")]).exit_code == 2
