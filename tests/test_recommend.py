@@ -41,7 +41,7 @@ def test_the_fastest_arm_with_its_figure_and_what_it_costs():
     assert found.arm == "min_sms=20,epilogue_fusion=False"
     assert "0.800" in found.text
     assert "paid for after 10 calls" in found.text
-    assert "min_sms=20" in found.environment
+    assert "--min-sms 20 --set=epilogue_fusion=False" in found.environment
 
 
 @pytest.mark.parametrize("arm", ["min_sms=0", "epilogue_fusion=False", "mode=default"])

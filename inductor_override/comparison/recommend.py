@@ -115,8 +115,8 @@ def _remarks(result: Result) -> list[str]:
         found.append(
             f"{failed} candidates could not be run, and their compilation is part of the tuning. "
             "max_autotune_prune_choices_based_on_shared_mem=True (on by default in torch 2.9 and "
-            "2.10 only) drops what torch takes for too large; torch's estimate counts one stage too "
-            "many, so it drops some that would run, too: try it as an arm"
+            "2.10 only) drops what torch takes for too large; torch's estimate counts one stage "
+            "too many, so some that would run are dropped, too: try it as an arm"
         )
     precisions = {arm.precision for arm in result.arms}
     if len(precisions) > 1:
