@@ -1,6 +1,7 @@
 # Two commands do everything on a fresh machine with Python 3.10 or newer and make:
 #   make demo    what the override changes for an RTX 3060, without having one
 #   make test    the tests, on one release of torch
+#   make test-gpu  those that need a CUDA GPU; elsewhere they are skipped, with the reason
 # TORCH="torch==2.9.1" make test takes another release; matrix takes them all, one by one.
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ TORCH ?= torch==2.13.0 triton==3.7.1
 CELLS ?= 2.0.1 2.4.1 2.6.0 2.9.1 2.12.1 newest
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint cells matrix table clean
+.PHONY: demo test test-gpu lint cells matrix table clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -17,6 +18,9 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-gpu: $(VENV)/installed
+	$(BIN)/python -m pytest tests_gpu
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -92,6 +92,11 @@ def checked(arms: list[Arm]) -> list[Arm]:
 
     from inductor_override.request.inductor_options import check_inductor_options, did_you_mean
 
+    if not hasattr(torch._inductor, "list_mode_options"):
+        raise ComparisonError(
+            "compare needs torch 2.1 or later, for max-autotune without CUDA graphs; this is "
+            f"torch {torch.__version__}"
+        )
     modes, found = torch._inductor.list_mode_options(), []
     for arm in arms:
         if arm.mode is not None and arm.mode not in modes:
