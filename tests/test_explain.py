@@ -18,6 +18,7 @@ from inductor_override.explanation import Problem, explain
 from inductor_override.explanation.occupancy import blocks_per_sm, waves
 from inductor_override.simulation import SimulationError, toolchain
 from inductor_override.workload.errors import WorkloadError
+from inductor_override.workload.model import load
 
 pytestmark = pytest.mark.simulated
 captures_models = pytest.mark.skipif(
@@ -402,6 +403,38 @@ print(json.dumps([[s.op, s.m, s.k, s.n, len(s.choices), s.kernel] for s in seen.
         )
     ]
     assert ours == torchs
+
+
+OPERATOR = """
+import torch
+
+@torch.library.custom_op("operators_of_a_test::{name}", mutates_args=())
+def operator(x: torch.Tensor) -> torch.Tensor:
+    return x * 2
+
+@operator.register_fake
+def _(x):
+    return torch.empty_like(x)
+
+class Net(torch.nn.Module):
+    def forward(self, x):
+        return operator(x @ x)
+"""
+
+
+@captures_models
+def test_a_users_own_operator_is_known_over_there_or_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "file_of_an_operator.py").write_text(OPERATOR.format(name="twice"))
+    net = load(f"{tmp_path / 'file_of_an_operator.py'}:Net")
+    report = explain(net, (torch.zeros(256, 256),), compile_candidates=False)
+    assert [(p.op, p.m) for p in report.problems] == [("mm", 256)]
+    names = {"__name__": "nowhere"}
+    exec(OPERATOR.format(name="lost"), names)
+    with pytest.raises(
+        SimulationError, match="the operator operators_of_a_test::lost, and another"
+    ):
+        explain(names["Net"], (torch.zeros(256, 256),), compile_candidates=False)
 
 
 def test_no_setting_and_no_variable_of_the_user_changes_the_answer(tmp_path, monkeypatch):

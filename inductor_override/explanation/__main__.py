@@ -33,6 +33,7 @@ from inductor_override.simulation.for_cuda import CudaGraph, for_cuda
 from inductor_override.simulation.lowering import trace
 from inductor_override.simulation.machine_code import compile_kernel
 from inductor_override.simulation.result import CandidateKernel
+from inductor_override.workload.errors import WorkloadError
 from inductor_override.workload.problem import Problem
 
 ARMS = ("stock", "override")
@@ -60,6 +61,8 @@ def lower_arm(number: int, arm: str) -> dict[str, Any]:
         return {**found, "kind": "not-compiled", "message": str(error)}
     except SimulationError as error:
         return {"kind": "failed", "error": type(error).__name__, "message": str(error)}
+    except WorkloadError as error:
+        return {"kind": "failed", "error": "NotCapturedError", "message": str(error)}
     found["graphs"] = [each.to_dict() for each in lowered]
     found["notes"] = _notes()
     return found

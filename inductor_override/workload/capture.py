@@ -182,15 +182,17 @@ def _is_graph(argument: Any, module: Any) -> bool:
 
 
 def _imports(module: Any) -> tuple[str, ...]:
-    """Packages that register the graph's operators, as far as they are called like them."""
+    """Modules that register the graph's operators: where each is defined, or called like it."""
     import torch
+    from torch._library.custom_ops import OPDEFS
 
-    spaces = {
-        node.target.namespace
+    operators = {
+        node.target._schema.name
         for node in module.graph.nodes
-        if isinstance(node.target, torch._ops.OpOverload)
+        if isinstance(node.target, torch._ops.OpOverload) and node.target.namespace not in _TORCHS
     }
-    return tuple(sorted(spaces.difference(_TORCHS)))
+    defined = {OPDEFS[name]._init_fn.__module__ for name in operators if name in OPDEFS}
+    return tuple(sorted({name.partition("::")[0] for name in operators} | defined))
 
 
 def _first_line(error: BaseException) -> str:

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from inductor_override.workload.errors import WorkloadError
+
 Size = int | str
 """A number, or the name of a symbol whose size the graph leaves open."""
 
@@ -76,7 +78,11 @@ def to_portable(
 
 
 def from_portable(graph: PortableGraph) -> Any:
-    """The graph as a `torch.fx.GraphModule`, without what is known of its values."""
+    """The graph as a `torch.fx.GraphModule`, without what is known of its values.
+
+    Raises:
+        WorkloadError: it calls an operator that this process does not have.
+    """
     import importlib
 
     import torch
@@ -164,7 +170,13 @@ def _rows(data: bytes, nodes: dict[str, Any]) -> Iterator[Any]:
                 dtype = getattr(torch, more[1].removeprefix("torch."))
                 return torch.empty_strided(name, more[0], dtype=dtype, device="meta")
             namespace, operator = name.split("::")
-            return getattr(getattr(getattr(torch.ops, namespace), operator), more[0])
+            try:
+                return getattr(getattr(getattr(torch.ops, namespace), operator), more[0])
+            except AttributeError:
+                raise WorkloadError(
+                    f"the model calls the operator {name}, and another process cannot import what "
+                    "registers it: define it in a module of its own, or leave it out"
+                ) from None
 
     buffer = io.BytesIO(data)
     unpickler = Unpickler(buffer)
