@@ -431,9 +431,7 @@ def test_a_users_own_operator_is_known_over_there_or_named(tmp_path, monkeypatch
     assert [(p.op, p.m) for p in report.problems] == [("mm", 256)]
     names = {"__name__": "nowhere"}
     exec(OPERATOR.format(name="lost"), names)
-    with pytest.raises(
-        SimulationError, match="the operator operators_of_a_test::lost, and another"
-    ):
+    with pytest.raises(SimulationError, match="the operator operators_of_a_test::lost"):
         explain(names["Net"], (torch.zeros(256, 256),), compile_candidates=False)
 
 

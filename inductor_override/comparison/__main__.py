@@ -26,7 +26,7 @@ from inductor_override.comparison.cases import (
     product_case,
 )
 from inductor_override.comparison.clocks import Clocks
-from inductor_override.comparison.environment import environment
+from inductor_override.comparison.environment import environment, vector_code_can_be_compiled
 from inductor_override.comparison.observed import observing
 from inductor_override.comparison.question import Question
 from inductor_override.comparison.timing import sample
@@ -50,6 +50,7 @@ def reference(question: Question, folder: Path) -> dict[str, Any]:
         "kind": "reference",
         "layers": [asdict(each) for each in layers],
         "environment": environment(question.device),
+        "vector_code": question.device == "cpu" and vector_code_can_be_compiled(),
     }
 
 

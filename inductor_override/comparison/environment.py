@@ -41,6 +41,22 @@ def environment(device: str) -> dict[str, Any]:
     return found
 
 
+def vector_code_can_be_compiled() -> bool:
+    """Whether Inductor's check of this machine's compiler passes for all vector instructions here.
+
+    The check compiles C++ for seconds in each process whose caches are empty, and is no part of
+    what is compared: the others can be told its result.
+    """
+    try:
+        from torch._inductor import config, cpu_vec_isa
+    except ImportError:  # before torch 2.5
+        return False
+    checked = list(map(str, cpu_vec_isa.valid_vec_isa_list()))
+    cpu_vec_isa.valid_vec_isa_list.cache_clear()
+    with config.patch({"cpp.vec_isa_ok": True}):
+        return checked == list(map(str, cpu_vec_isa.valid_vec_isa_list()))
+
+
 def _version(package: str) -> str | None:
     try:
         return metadata.version(package)

@@ -36,6 +36,7 @@ class Processes:
         """`path`: folders that Python must search for the model, after all others."""
         self.question, self._path = question, path
         self.layers: list[dict[str, Any]] = []
+        self._known: dict[str, str] = {}
         self._folder = Path(tempfile.mkdtemp(prefix="inductor-override-compare-"))
 
     def close(self) -> None:
@@ -57,6 +58,8 @@ class Processes:
         if found[-1]["kind"] == "failed":
             raise ComparisonError(found[-1]["message"], found[-1]["detail"])
         self.layers = found[-1]["layers"]
+        if found[-1]["vector_code"]:
+            self._known = {"TORCHINDUCTOR_VEC_ISA_OK": "1"}
         return found[-1]
 
     def run(self, step: Step, arm: Arm) -> Run:
@@ -113,6 +116,7 @@ class Processes:
         kept = {name: value for name, value in os.environ.items() if name not in _DROPPED}
         return {
             **kept,
+            **self._known,
             "PYTHONPATH": python_path(self._path),
             "PYTHONIOENCODING": "utf-8",
             "TORCHINDUCTOR_CACHE_DIR": str(caches / "inductor"),

@@ -56,5 +56,5 @@ def steps(arms: int, rounds: int, *, compiles: bool) -> Iterator[Step]:
 
 
 def noise_rounds(rounds: int) -> int:
-    """How many pairs of the first arm against itself: a third of the rounds, at least three."""
-    return max(_FEWEST_NOISE, rounds // 3)
+    """How many pairs of the first arm against itself: a third of the rounds, three if there are."""
+    return max(min(_FEWEST_NOISE, rounds), rounds // 3)

@@ -231,8 +231,8 @@ def _sentence(
         return f"{name} was not measured."
     if not ratio.known:
         return (
-            f"{ratio.pairs} rounds can never show a difference at 95 %; {fewest_pairs()} are the "
-            "fewest."
+            f"Fewer than {fewest_pairs()} rounds can never show a difference at 95 %; {name} has "
+            f"{ratio.pairs}."
         )
     times = f"{name} takes {shown(ratio)} times as long as {first}"
     if verdict == SAME:

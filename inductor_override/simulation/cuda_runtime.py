@@ -41,12 +41,35 @@ def install() -> None:
         if hasattr(torch.cuda, name):
             setattr(torch.cuda, name, stand_in)
 
+    _select_depthwise(torch._C)
+
     from torch._subclasses import fake_tensor
 
     # Both allocate on the device: the first is torch 2.4's and before, the second 2.5's and later.
     for name in ("init_cuda_context", "init_gpu_context"):
         if hasattr(fake_tensor, name):
             setattr(fake_tensor, name, lambda *args: None)
+
+
+def _select_depthwise(torch_c: Any) -> None:
+    """Let fake convolutions be asked which of torch's implementations a CUDA build would take.
+
+    For a depthwise one the CUDA build asks the driver for the device; the answer tells no more than
+    how the result lies in memory.
+    """
+    select = getattr(torch_c, "_select_conv_backend", None)
+    if select is None:
+        return
+
+    def select_conv_backend(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return select(*args, **kwargs)
+        except RuntimeError as error:
+            if "CUDA" not in str(error):
+                raise
+            return torch_c._ConvBackend.CudaDepthwise2d
+
+    torch_c._select_conv_backend = select_conv_backend
 
 
 def describe(gpu: Gpu) -> None:
