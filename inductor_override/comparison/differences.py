@@ -70,11 +70,13 @@ def _won(key: tuple[str, ...], times: list[Tuned]) -> str:
     op, *sizes, dtype = key
     winners = Counter(each.winner.name if each.winner else "none" for each in times)
     over = [each.over_library for each in times if each.over_library]
-    line = f"{op} {' , '.join(sizes)} {dtype}: "
+    line = f"{op} {', '.join(sizes)} {dtype}: "
     names = (f"{name} in {n} of {len(times)}" for name, n in winners.most_common(3))
     line += ", ".join(names) + " processes"
     if over and max(over) > 1:
-        line += f"; {min(over):.2f} to {max(over):.2f} times as fast as the library, alone"
+        least, most = f"{min(over):.2f}", f"{max(over):.2f}"
+        between = least if least == most else f"{least} to {most}"
+        line += f"; {between} times as fast as the library, alone"
     if failed := max(each.failed for each in times):
         line += f"; {failed} of {times[0].candidates} candidates could not run"
     return line

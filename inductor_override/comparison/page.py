@@ -17,6 +17,7 @@ from inductor_override.pages import render
 _ROW = 34
 """Height of one arm in the plot of intervals, in pixels."""
 _HEIGHT = 240
+_LABEL = 24
 _MARKS = ("circle", "square", "triangle", "diamond")
 
 
@@ -75,6 +76,7 @@ def intervals(arms: list[Judged], min_effect: float) -> dict[str, Any] | None:
     bars = [
         {
             "name": each.name,
+            "label": each.name if len(each.name) <= _LABEL else f"{each.name[: _LABEL - 1]}…",
             "text": shown(each.ratio),
             "low": x(each.ratio.low),
             "high": x(each.ratio.high),

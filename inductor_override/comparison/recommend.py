@@ -8,6 +8,7 @@ from typing import Any
 
 from inductor_override.comparison.arms import Arm
 from inductor_override.comparison.result import Result
+from inductor_override.comparison.schedule import CHECK
 from inductor_override.comparison.verdict import FASTER, Judged, judge, shown
 from inductor_override.request.names import ENV_OPTION
 
@@ -104,12 +105,13 @@ def _environment(arm: Arm, own: bool) -> str:
 def _remarks(result: Result) -> list[str]:
     """What matters on this GPU, read from what was measured and from the release."""
     found = []
-    failed = sum(
-        tuned["failed"]
-        for run in result.runs
-        if run.step.phase == "check"
-        for case in run.cases
-        for tuned in case["observed"]["tuned"]
+    failed = max(
+        (
+            sum(tuned["failed"] for case in run.cases for tuned in case["observed"]["tuned"])
+            for run in result.runs
+            if run.step.phase == CHECK
+        ),
+        default=0,
     )
     if failed and _release(result.environment.get("torch", "")) >= (2, 11):
         found.append(
