@@ -18,6 +18,8 @@ from contextvars import ContextVar
 
 # Before torch: one compile thread keeps a process small, and no test depends on a user's setting.
 os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
+# torch would compile C++ for seconds in each process, to learn what this compiler can do.
+os.environ.setdefault("TORCHINDUCTOR_VEC_ISA_OK", "1")
 os.environ["TORCHINDUCTOR_CACHE_DIR"] = tempfile.mkdtemp(prefix="inductor-override-tests-")
 atexit.register(shutil.rmtree, os.environ["TORCHINDUCTOR_CACHE_DIR"], ignore_errors=True)
 for _name in ("TORCHINDUCTOR_MAX_AUTOTUNE_GEMM_MIN_SMS", "INDUCTOR_OVERRIDE_DISABLE"):
