@@ -157,6 +157,17 @@ def test_the_reference_is_of_higher_precision_and_has_the_gradients(folder, trai
     assert correctness.error(case.outputs(case.module), reference["outputs"]) > 1e-2
 
 
+def test_a_model_that_insists_on_its_dtype_is_its_own_reference(folder):
+    (folder / "my_model.py").write_text(
+        f"{MODEL}\nclass Own(Net):\n    def forward(self, x):\n"
+        "        return super().forward(x.to(torch.float32))\n"
+    )
+    case = case_of(folder, "Own", inputs=("float32[8,16]",))
+    reference = kept_reference(case, folder / "reference.pt")
+    assert reference["dtype"] == "its own"
+    assert correctness.error(case.outputs(case.module), reference["outputs"]) == 0
+
+
 def test_errors_that_a_norm_would_hide_are_infinite():
     right = [torch.ones(3), torch.ones(2, dtype=torch.int64)]
     assert correctness.error([torch.ones(3), torch.zeros(2, dtype=torch.int64)], right) == 0
