@@ -158,3 +158,22 @@ def test_a_bad_value_of_the_switch_or_the_variable_is_said_by_the_api_too(monkey
         io.enable()
     assert caplog.text.count("INDUCTOR_OVERRIDE_DISABLE='true' switches nothing off") == 1
     assert caplog.text.count("MIN_SMS='many' is ignored") == 1
+
+
+def test_status_imports_nothing_under_the_lock():
+    """An import waits for other threads that import, and they may wait for the lock."""
+    code = """
+import sys
+import inductor_override
+from inductor_override.install.installation import installation
+
+class Recording:
+    def find_spec(self, name, path=None, target=None):
+        if installation.lock._is_owned():
+            print(name)
+
+sys.meta_path.insert(0, Recording())
+inductor_override.status()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
