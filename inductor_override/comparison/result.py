@@ -110,6 +110,13 @@ class Result:
         names = self.cases()
         return names[:1] if self.question.module is not None else names
 
+    def cases_beside_the_headline(self) -> list[str]:
+        """The names of those that are shown by themselves: layers, and products if several."""
+        names = self.cases()
+        if self.question.module is not None:
+            return names[1:]
+        return names if len(names) > 1 else []
+
     def pairs(self, arm: int, case: str) -> list[tuple[float, float]]:
         """The figures of the first arm and of another, of each round that has both."""
         return self._pairs(self.runs_of(ROUND, 0), self.runs_of(ROUND, arm), case)

@@ -118,8 +118,7 @@ def _judge(result: Result, arm: int) -> Judged:
     even = None
     if verdict == FASTER and cold is not None and first_cold is not None and saved > 0:
         even = max(0, math.ceil((cold - first_cold) / saved))
-    names = result.cases()
-    by_case = {name: result.pairs(arm, name) for name in names} if len(names) > 1 else {}
+    by_case = {name: result.pairs(arm, name) for name in result.cases_beside_the_headline()}
     return Judged(
         result.arms[arm].name,
         verdict,
