@@ -147,7 +147,7 @@ def test_two_files_are_compared_or_refused(command, tmp_path):
     [
         (["--command", "python x", "--suite", "gpt2"], "--suite and --command exclude each other"),
         (["--suite", "llama-9b"], "--suite 'llama-9b' is not valid; allowed: llama-8b, "),
-        (["--command", "python x", "--metric", "a("], "is no regular expression"),
+        (["--command", "python x", "--metric", "a("], "is not a valid regular expression"),
         (["--command", "python x", "--metric", "a"], "has 0 groups; allowed: one"),
         (["--command", "no-such-program"], "no-such-program cannot be started"),
         (["--command", ""], "--command '' is not valid"),
@@ -187,7 +187,7 @@ def test_bad_input_is_one_line_and_exit_2(tmp_path, monkeypatch, arguments, said
     ("content", "said"),
     [
         ("{", "is not JSON"),
-        ("[1]", "is no result of compare"),
+        ("[1]", "is not a compare result"),
         ('{"kind": "inductor-override compare", "schema": 9}', "has schema 9; this version reads"),
         ('{"kind": "inductor-override compare", "schema": 1}', "is damaged"),
     ],

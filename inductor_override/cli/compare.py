@@ -7,7 +7,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,22 +16,23 @@ import click
 
 from inductor_override.cli import console
 from inductor_override.cli.errors import CannotError
+from inductor_override.cli.waiting import ended_by_signals, progress_of_processes
 from inductor_override.cli.workload import Asked, workload_options
-from inductor_override.comparison.arms import Arm
+from inductor_override.comparison.arms import DEFAULT_ARMS, Arm
 from inductor_override.comparison.errors import ComparisonError
 from inductor_override.comparison.question import Question, suite, suites
 from inductor_override.comparison.result import DONE, NOTHING_IN_FORCE, OUT_OF_BUDGET, Result, read
-from inductor_override.comparison.verdict import FAILED, SLOWER, WRONG, judge
+from inductor_override.comparison.schedule import ROUND
+from inductor_override.comparison.verdict import FAILED, FASTER, SLOWER, WRONG, judge
 from inductor_override.workload.errors import WorkloadError
 
-_DEFAULT_ARMS = ("stock", "min_sms=0")
 _FAILED, _WRONG, _NOT_IN_FORCE, _FAIL_IF = 4, 5, 6, 7
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 def _arms(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> list[Arm]:
     with _said_in_one_line():
-        return [Arm.parse(each) for each in value or _DEFAULT_ARMS]
+        return [Arm.parse(each) for each in value or DEFAULT_ARMS]
 
 
 def _budget(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
@@ -163,16 +164,23 @@ def compare(
             raise CannotError(f"{option} {str(file)!r}: there is no folder {file.parent}")
     if against is not None and from_file is None:
         raise CannotError("--against is for --from FILE: it compares two files")
-    with _said_in_one_line():
+    with _said_in_one_line(), ended_by_signals():
         if from_file is not None:
             result = read(from_file)
+            if _was_given("min_effect"):
+                result.min_effect = min_effect
         else:
             result = Result(_question(asked, how), arms, rounds, min_effect)
             result.command_line = shlex.join(["inductor-override", *sys.argv[1:]])
             result = _measured(result, output, resume, budget)
         older = read(against) if against is not None else None
-        _show(result, older, as_json, html_file)
-    _exit(result, fail_if)
+        verdicts = _show(result, older, as_json, html_file)
+    _exit(result, verdicts, fail_if)
+
+
+def _was_given(name: str) -> bool:
+    source = click.get_current_context().get_parameter_source(name)
+    return source is click.core.ParameterSource.COMMANDLINE
 
 
 def _question(asked: Asked, how: dict[str, Any]) -> Question:
@@ -187,6 +195,15 @@ def _question(asked: Asked, how: dict[str, Any]) -> Question:
         raise CannotError("--metric and --higher-is-better are for --command")
     if how["higher_is_better"] and how["metric"] is None:
         raise CannotError("--higher-is-better is for --metric: of seconds fewer are better")
+    of_products = ("op", "epilogue", "batch")
+    refused: dict[str, tuple[str, ...]] = {
+        "--suite": of_products,
+        "--module": of_products,
+        "--command": (*of_products, "dtype", "device", "cudagraphs", "seconds"),
+    }
+    for other in (other for option in chosen for other in refused.get(option, ())):
+        if _was_given(other):
+            raise CannotError(f"--{other} has no effect with {chosen[0]}: leave it out")
     problems = suite(name, asked.dtype or "float16") if name else tuple(asked.problems)
     own = asked.module is not None or command is not None
     return Question(
@@ -201,8 +218,9 @@ def _question(asked: Asked, how: dict[str, Any]) -> Question:
 
 def _measured(result: Result, output: Path | None, resume: bool, budget: float | None) -> Result:
     from inductor_override.comparison import Comparison
-    from inductor_override.comparison.rounds import carry_out
+    from inductor_override.comparison.rounds import carry_out, check_arms
 
+    result.arms = check_arms(result.question, result.arms)
     kept = output or _kept(result)
     if resume:
         older = read(kept)
@@ -211,31 +229,31 @@ def _measured(result: Result, output: Path | None, resume: bool, budget: float |
                 f"{kept} has the answer to another question: --resume needs its own"
             )
         older.rounds, older.min_effect = result.rounds, result.min_effect
+        older.looks += 1
         result = older
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with _progress() as progress:
-            return carry_out(
-                result,
-                lambda now: Comparison(now).write(kept),
-                budget=budget,
-                progress=progress,
-            )
-    except OSError as error:
-        raise CannotError(f"{kept} cannot be written: {error.strerror}") from None
-    finally:
-        if kept.exists():
-            click.echo(f"kept in {kept}", err=True)
+
+    def keep(now: Result) -> None:
+        try:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            Comparison(now).write(kept)
+        except OSError as error:
+            raise CannotError(f"{kept} cannot be written: {error.strerror}") from None
+
+    with progress_of_processes() as progress:
+        result = carry_out(result, keep, budget=budget, progress=progress)
+    click.echo(f"kept in {kept}", err=True)
+    return result
 
 
 def _kept(result: Result) -> Path:
-    """Where a result is kept that the user gave no file for, by its question and arms."""
+    """Where a result is kept that the user gave no file for, by its question, arms and folder."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(Path.home(), ".cache")
-    name = result.question.digest([str(arm) for arm in result.arms])
+    name = result.question.digest(os.getcwd(), [str(arm) for arm in result.arms])
     return Path(base, "inductor-override", "comparisons", f"{name}.json")
 
 
-def _show(result: Result, older: Result | None, as_json: bool, html_file: Path | None) -> None:
+def _show(result: Result, older: Result | None, as_json: bool, html_file: Path | None) -> list[str]:
+    """Print it; return the verdicts."""
     from inductor_override.comparison import Comparison
     from inductor_override.comparison.between import between, show_between
     from inductor_override.comparison.text import show
@@ -253,25 +271,25 @@ def _show(result: Result, older: Result | None, as_json: bool, html_file: Path |
             click.echo(json.dumps(found, indent=2))
         else:
             show_between(found, console.stdout())
-    elif as_json:
+        return [each["verdict"] for each in found["arms"]]
+    if as_json:
         click.echo(json.dumps(comparison.to_dict(), indent=2))
     else:
         show(result, console.stdout())
+    return [each.verdict for each in judge(result)]
 
 
-def _exit(result: Result, fail_if: str | None) -> NoReturn:
-    verdicts = [each.verdict for each in judge(result)]
+def _exit(result: Result, verdicts: list[str], fail_if: str | None) -> NoReturn:
     if WRONG in verdicts:
         sys.exit(_WRONG)
     if result.ended == NOTHING_IN_FORCE:
         sys.exit(_NOT_IN_FORCE)
-    if result.ended not in (DONE, OUT_OF_BUDGET) or FAILED in verdicts or result.failures():
+    stopped = result.ended not in (DONE, OUT_OF_BUDGET) or not result.runs_of(ROUND, 0)
+    if stopped or FAILED in verdicts or result.failures():
         sys.exit(_FAILED)
-    if fail_if == "slower" and SLOWER in verdicts:
-        sys.exit(_FAIL_IF)
-    if fail_if == "not-faster" and any(each != "FASTER" for each in verdicts):
-        sys.exit(_FAIL_IF)
-    sys.exit(0)
+    slower, faster = SLOWER in verdicts, all(each == FASTER for each in verdicts)
+    failed = (fail_if == "slower" and slower) or (fail_if == "not-faster" and not faster)
+    sys.exit(_FAIL_IF if failed else 0)
 
 
 @contextmanager
@@ -281,31 +299,3 @@ def _said_in_one_line() -> Iterator[None]:
     except (ComparisonError, WorkloadError) as error:
         detail = f"\n{error.detail}" if error.detail else ""
         raise CannotError(f"{error}{detail}") from None
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar with the time that is left in a terminal, else a line for each process."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    to = console.stderr()
-    if not to.is_terminal:
-        yield lambda what, done, count: click.echo(f"[{done}/{count}] {what}", err=True)
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=to, transient=True) as bars:
-        task = bars.add_task("starting", total=None)
-        yield lambda what, done, count: bars.update(
-            task, description=what, completed=done, total=count
-        )

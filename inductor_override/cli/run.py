@@ -5,20 +5,19 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
-import json
 import os
 import shutil
 import signal
-from pathlib import Path
 
 import click
 
 import inductor_override
+from inductor_override.child_environment import with_override
 from inductor_override.cli import parameters, reach
 from inductor_override.cli.errors import EndError, UnsupportedError
 from inductor_override.cli.settings import checked_settings
 from inductor_override.request.environment import switched_off
-from inductor_override.request.names import ENV_DISABLE, ENV_OPTION, ENV_SETTINGS
+from inductor_override.request.names import ENV_DISABLE
 
 
 class NotFoundError(EndError):
@@ -70,12 +69,7 @@ def run(min_sms: int, settings: tuple[str, ...], command: tuple[str, ...]) -> No
         raise NotExecutableError(f"not executable: {command[0]}")
     if program is None:
         raise NotFoundError(f"command not found: {command[0]}")
-    startup = str(Path(inductor_override.__file__).parent / "install" / "startup")
-    path = environment.get("PYTHONPATH")
-    environment[ENV_OPTION] = str(min_sms)
-    environment["PYTHONPATH"] = os.pathsep.join([startup, path] if path else [startup])
-    if chosen:
-        environment[ENV_SETTINGS] = json.dumps(chosen)
+    environment = with_override(environment, min_sms, chosen)
     if switched_off():
         click.echo(f"inductor-override: the override is off: {ENV_DISABLE}=1", err=True)
     if notice := reach.notice(command, environment):

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from inductor_override.comparison.arms import Arm
+from inductor_override.comparison.arms import DEFAULT_ARMS, Arm
 from inductor_override.comparison.errors import ComparisonError
 from inductor_override.comparison.question import Question
 from inductor_override.comparison.result import Result, write_json
@@ -22,8 +22,6 @@ from inductor_override.comparison.verdict import Judged, judge, noise
 from inductor_override.workload.problem import Problem
 
 __all__ = ["Comparison", "ComparisonError", "Judged", "Question", "compare"]
-
-DEFAULT_ARMS = ("stock", "min_sms=0")
 
 
 class Comparison:

@@ -18,13 +18,7 @@ from typing import Any
 import inductor_override
 from inductor_override.comparison import correctness
 from inductor_override.comparison.arms import Arm
-from inductor_override.comparison.cases import (
-    WHOLE,
-    Case,
-    layers_of,
-    make_cases,
-    product_case,
-)
+from inductor_override.comparison.cases import Case, layers_of, make_cases, product_case
 from inductor_override.comparison.clocks import Clocks
 from inductor_override.comparison.environment import environment, vector_code_can_be_compiled
 from inductor_override.comparison.observed import observing
@@ -38,18 +32,18 @@ from inductor_override.workload.problem import Problem
 def reference(question: Question, folder: Path) -> dict[str, Any]:
     """Compute what is right, without compiling; list the model's products if they are asked for."""
     cases = make_cases(question)
+    built = _fingerprints(cases)
     layers = layers_of(cases[0]) if question.layers and question.module else []
     for number, case in enumerate([*cases, *(product_case(p, question.device) for p in layers)]):
 
-        def step(module: Any, args: Any, kwargs: Any, case: Case = case) -> list[Any]:
-            raised = Case(case.name, module, args, kwargs, case.train)
-            return raised.outputs(module)
+        def step(module: Any, args: Any, kwargs: Any, case: Case = case) -> correctness.Groups:
+            return Case(case.name, module, args, kwargs, case.train).outputs(module)
 
         correctness.make_reference(case.module, step, case.args, case.kwargs, _file(folder, number))
     return {
         "kind": "reference",
         "layers": [asdict(each) for each in layers],
-        "environment": environment(question.device),
+        "environment": environment(question.device) | {"built": built},
         "vector_code": question.device == "cpu" and vector_code_can_be_compiled(),
     }
 
@@ -60,9 +54,13 @@ def measure(request: dict[str, Any], question: Question, arm: Arm) -> Iterator[d
 
     if arm.precision is not None:
         torch.set_float32_matmul_precision(arm.precision)
-    layers = [Problem(**each) for each in request["layers"]]
     cases = make_cases(question)
-    cases += [product_case(each, question.device) for each in layers]
+    if _fingerprints(cases) != request["built"]:
+        raise WorkloadError(
+            "the model or its inputs differ from process to process, so arms cannot be compared: "
+            "seed whatever makes them (torch, numpy and random are seeded)"
+        )
+    cases += [product_case(Problem(**each), question.device) for each in request["layers"]]
     for number, case in enumerate(cases):
         yield {"kind": "case", "case": case.name, **_measured(case, number, request, question, arm)}
 
@@ -84,14 +82,15 @@ def _measured(
 def _compiled(case: Case, question: Question, arm: Arm) -> tuple[Any, dict[str, Any]]:
     """The compiled module, and what was seen meanwhile."""
     import torch
-    import torch._inductor.config as config
+    import torch._inductor
 
     torch._dynamo.reset()
-    mode = arm.mode or question.base_mode
-    call = torch.compile(case.module, mode=None if mode == "default" else mode)
-    scope: Any = config.patch(arm.options) if arm.options else nullcontext()
+    # Not mode=: torch would put the mode's options over the arm's own.
+    options = {**torch._inductor.list_mode_options(arm.mode or question.base_mode), **arm.options}
+    call = torch.compile(case.module, options=options)
+    scope: Any = nullcontext()
     if arm.min_sms is not None:
-        scope = inductor_override.override(min_sms=arm.min_sms, **arm.options)
+        scope = inductor_override.override(min_sms=arm.min_sms)
     began = time.perf_counter()
     with observing() as seen, scope:
         case.step(call)
@@ -110,23 +109,21 @@ def _compiled(case: Case, question: Question, arm: Arm) -> tuple[Any, dict[str, 
 def _checked(case: Case, call: Any, path: Path) -> dict[str, Any]:
     """How far the compiled outputs are from the reference, and how far they may be."""
     right = correctness.load_reference(path)
-    own = correctness.fingerprint(case.module, case.args, case.kwargs)
-    if case.name == WHOLE and own != right["fingerprint"]:
-        raise WorkloadError(
-            "the model or its inputs differ from process to process, so arms cannot be compared: "
-            "seed whatever makes them (torch, numpy and random are seeded)"
-        )
-    if not right["repeatable"]:
-        return {"error": None, "limit": None, "reference": "random"}
-    eager = correctness.error(case.outputs(case.module), right["outputs"])
-    compiled = correctness.error(case.outputs(call), right["outputs"])
+    unchecked = {"error": None, "limit": None, "reference": right["why_not"]}
+    if right["groups"] is None:
+        return unchecked
+    own = correctness.errors(case.outputs(case.module), right["groups"])
+    found = correctness.errors(case.outputs(call), right["groups"])
     parameter = next(iter((*case.module.parameters(), *case.args)), None)
     dtype = str(getattr(parameter, "dtype", "")).removeprefix("torch.")
-    return {
-        "error": compiled,
-        "limit": correctness.limit(eager, dtype),
-        "reference": right["dtype"],
-    }
+    worst = correctness.worst(found, own, dtype)
+    if worst is None:
+        return {**unchecked, "reference": "the model overflows without compiling, too"}
+    return {"error": worst[0], "limit": worst[1], "reference": right["dtype"]}
+
+
+def _fingerprints(cases: list[Case]) -> list[list[float]]:
+    return [correctness.fingerprint(each.module, each.args, each.kwargs) for each in cases]
 
 
 def _file(folder: Path, number: int) -> Path:

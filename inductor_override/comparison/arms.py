@@ -10,6 +10,7 @@ from inductor_override.comparison.errors import ComparisonError
 from inductor_override.request.names import OPTION
 
 STOCK = "stock"
+DEFAULT_ARMS = (STOCK, "min_sms=0")
 PRECISIONS = ("highest", "high", "medium")
 _FORM = "stock, or NAME=VALUE pairs with commas between them, such as min_sms=0,mode=max-autotune"
 

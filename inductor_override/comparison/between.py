@@ -14,7 +14,7 @@ from inductor_override.comparison.errors import ComparisonError
 from inductor_override.comparison.result import Result
 from inductor_override.comparison.schedule import ROUND
 from inductor_override.comparison.statistics import LEVEL, Interval
-from inductor_override.comparison.verdict import shown
+from inductor_override.comparison.verdict import shown, verdict_of
 
 
 def between(older: Result, newer: Result) -> dict[str, Any]:
@@ -33,11 +33,14 @@ def between(older: Result, newer: Result) -> dict[str, Any]:
             a, b = (_figures(each, name, case) for each in (older, newer))
             if min(len(a), len(b)) >= 2:
                 ratio = _ratio(a, b, newer.question.higher_is_better)
-                found.append({"arm": name, "case": case, "ratio": ratio.to_dict()})
+                verdict = verdict_of(ratio, newer.min_effect)
+                found.append(
+                    {"arm": name, "case": case, "ratio": ratio.to_dict(), "verdict": verdict}
+                )
     changed = {
         key: [older.environment.get(key), newer.environment.get(key)]
         for key in newer.environment
-        if older.environment.get(key) != newer.environment.get(key)
+        if key != "built" and older.environment.get(key) != newer.environment.get(key)
     }
     return {"schema": 1, "arms": found, "changed": changed}
 
@@ -49,10 +52,11 @@ def show_between(found: dict[str, Any], console: Console) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("arm")
     table.add_column("case")
+    table.add_column("verdict")
     table.add_column("newer time, older = 1\n(95 % interval)", justify="right")
     for each in found["arms"]:
-        ratio = Interval(**{**each["ratio"]})
-        table.add_row(each["arm"], each["case"], shown(ratio))
+        ratio = Interval(**each["ratio"])
+        table.add_row(each["arm"], each["case"], each["verdict"], shown(ratio))
     console.print(table)
 
 

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from inductor_override.comparison.question import Question
+from inductor_override.workload.errors import WorkloadError
 from inductor_override.workload.inputs import TensorSpec, parse_input, placed
 from inductor_override.workload.model import build, load
 from inductor_override.workload.problem import Problem
 
 _SEED = 20_26
-_GRADIENTS_OF = 100_000_000
+GRADIENTS_OF = 100_000_000
 """Parameters of the largest model whose gradients are compared too."""
 WHOLE = "model"
 
@@ -36,6 +37,11 @@ class Case:
     kwargs: dict[str, Any]
     train: bool = False
 
+    def __post_init__(self) -> None:
+        self._buffers = [each.detach().clone() for each in self.module.buffers()]
+        self._weights: list[Any] = []
+        """Of each output in the loss; made once, so that no call is timed with their making."""
+
     def step(self, function: Callable[..., Any]) -> Any:
         """Call `function` (the module, compiled or not) as a deployment would, once."""
         import torch
@@ -45,33 +51,55 @@ class Case:
                 return function(*self.args, **self.kwargs)
         self.module.zero_grad(set_to_none=True)
         out = function(*self.args, **self.kwargs)
-        loss_of(out).backward()
+        self._backward(out)
         return out
 
-    def outputs(self, function: Callable[..., Any]) -> list[Any]:
-        """The tensors of one step, and the gradients of a training step."""
-        return self.with_gradients(self.step(function), self.module)
+    def outputs(self, function: Callable[..., Any]) -> list[list[Any]]:
+        """What one step returns, and the gradients of a training step; begun as the first step was.
 
-    def with_gradients(self, out: Any, module: Any) -> list[Any]:
-        """The tensors among what a step returned, and the module's gradients if it trains."""
-        found = tensors(out)
-        parameters = list(module.parameters())
-        if self.train and sum(each.numel() for each in parameters) <= _GRADIENTS_OF:
-            found += [each.grad for each in parameters if each.grad is not None]
-        return found
-
-
-class Product:
-    """A problem as a function that can be compiled."""
-
-    def __new__(cls, problem: Problem) -> Any:
+        A step may change buffers: a batch norm's, a counter.
+        """
         import torch
 
-        class Module(torch.nn.Module):  # type: ignore[misc]
-            def forward(self, *inputs: Any) -> Any:
-                return problem.compute(*inputs)
+        with torch.no_grad():
+            for buffer, was in zip(self.module.buffers(), self._buffers, strict=True):
+                buffer.copy_(was)
+        out = self.step(function)
+        parameters = list(self.module.parameters())
+        if not self.train or sum(each.numel() for each in parameters) > GRADIENTS_OF:
+            return [tensors(out)]
+        return [tensors(out), [each.grad for each in parameters if each.grad is not None]]
 
-        return Module()
+    def _backward(self, out: Any) -> None:
+        """From the loss that the model returns, or from all outputs with fixed weights."""
+        import torch
+
+        own = getattr(out, "loss", None)
+        if isinstance(own, torch.Tensor):
+            own.backward()
+            return
+        trained = [each for each in tensors(out) if each.requires_grad]
+        if not trained:
+            raise WorkloadError("--train: no output of the model depends on what can be trained")
+        if not self._weights:
+            self._weights = [
+                (torch.arange(each.numel(), device=each.device).cos() / each.numel())
+                .to(each.dtype)
+                .reshape(each.shape)
+                for each in trained
+            ]
+        torch.autograd.backward(trained, self._weights)
+
+
+def product_module(problem: Problem) -> Any:
+    """A problem as a module, which can be compiled."""
+    import torch
+
+    class Product(torch.nn.Module):  # type: ignore[misc]
+        def forward(self, *inputs: Any) -> Any:
+            return problem.compute(*inputs)
+
+    return Product()
 
 
 def make_cases(question: Question) -> list[Case]:
@@ -92,9 +120,10 @@ def make_cases(question: Question) -> list[Case]:
 
 def product_case(problem: Problem, device: str) -> Case:
     """One product, with normally distributed inputs."""
+    seed()
     inputs = [TensorSpec(problem.dtype, sizes) for sizes in problem.sizes]
     args = tuple(placed(each, None, device) for each in inputs)
-    return Case(name_of(problem), Product(problem), args, {})
+    return Case(name_of(problem), product_module(problem), args, {})
 
 
 def name_of(problem: Problem) -> str:
@@ -129,21 +158,6 @@ def layers_of(case: Case) -> list[Problem]:
     return sorted(found, key=lambda each: -each.m * each.k * each.n * each.batch * found[each])
 
 
-def loss_of(out: Any) -> Any:
-    """The loss that the model returns, or a weighted sum of its floating-point outputs."""
-    import torch
-
-    own = getattr(out, "loss", None)
-    if isinstance(own, torch.Tensor):
-        return own
-    total: Any = 0.0
-    for each in tensors(out):
-        if each.is_floating_point() and each.requires_grad:
-            weights = torch.cos(torch.arange(each.numel(), device=each.device, dtype=torch.float32))
-            total = total + (each.flatten().float() * weights).mean()
-    return total
-
-
 def tensors(out: Any) -> list[Any]:
     """The tensors in what a model returned."""
     import torch
@@ -170,4 +184,6 @@ def _problem(op: str, args: Sequence[Any]) -> Problem:
     batch = int(a.shape[0]) if a.dim() == 3 else 1
     dtype = str(a.dtype).removeprefix("torch.")
     m, k, n = int(a.shape[-2]), int(a.shape[-1]), int(b.shape[-1])
-    return Problem(m, k, n, op, "none", dtype, batch)
+    # A weight as torch.nn.Linear keeps it; the addition of its bias is left out.
+    of_linear = b.dim() == 2 and b.stride(0) == 1 and op in ("mm", "addmm")
+    return Problem(m, k, n, "linear" if of_linear else op, "none", dtype, batch)

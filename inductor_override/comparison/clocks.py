@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from contextlib import suppress
 from typing import Any
 
 _EVERY = 0.05
@@ -25,10 +26,10 @@ Those for an idle GPU and for settings of the user's are left out. Source: NVML'
 
 
 class Clocks:
-    """What NVML says of GPU 0.
+    """What NVML says of the GPU that torch uses.
 
     Attributes:
-        why_not: why NVML says nothing, as a sentence; empty if it answers.
+        why_not: why NVML says nothing of the clock, as a sentence; empty if it answers.
         sm_mhz: of each sample.
         reasons: of each sample, the bits that NVML gave.
     """
@@ -51,18 +52,21 @@ class Clocks:
             uuid = str(torch.cuda.get_device_properties(0).uuid)
             name = uuid if uuid.startswith(("GPU-", "MIG-")) else f"GPU-{uuid}"
             self._nvml, self._handle = pynvml, pynvml.nvmlDeviceGetHandleByUUID(name.encode())
-            self._read()
         except ImportError:
             self.why_not = "nvidia-ml-py is not installed: pip install 'inductor-override[nvml]'"
-        except Exception as error:  # a driver without NVML, a MIG slice, an older torch
+        except Exception as error:  # a driver without NVML, an older torch
             self.why_not = f"NVML does not answer: {error}"
 
     def after_sample(self) -> None:
         """Note the state of the GPU for the sample that has just ended."""
         if self.why_not:
             return
-        if time.perf_counter() - self._read_at >= _EVERY:
-            self._read()
+        try:
+            if time.perf_counter() - self._read_at >= _EVERY:
+                self._read()
+        except Exception as error:  # a MIG slice does not tell its clock
+            self.why_not = f"NVML does not answer: {error}"
+            return
         self.sm_mhz.append(self._now[0])
         self.reasons.append(self._now[1])
 
@@ -77,8 +81,8 @@ class Clocks:
         }
         return {
             "sm_mhz": self.sm_mhz,
-            "power_watts": round(statistics.median(self._power), 1),
-            "temperature": max(self._temperature),
+            "power_watts": round(statistics.median(self._power), 1) if self._power else None,
+            "temperature": max(self._temperature, default=None),
             "throttled": slowed,
             "throttled_samples": [
                 number for number, each in enumerate(self.reasons) if each & sum(_REASONS)
@@ -89,6 +93,9 @@ class Clocks:
         nvml, handle = self._nvml, self._handle
         clock = nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM)
         self._now = (clock, nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle))
-        self._power.append(nvml.nvmlDeviceGetPowerUsage(handle) / 1000)
-        self._temperature.append(nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU))
+        with suppress(Exception):  # a virtual GPU, some laptops
+            self._power.append(nvml.nvmlDeviceGetPowerUsage(handle) / 1000)
+        with suppress(Exception):
+            kind = nvml.NVML_TEMPERATURE_GPU
+            self._temperature.append(nvml.nvmlDeviceGetTemperature(handle, kind))
         self._read_at = time.perf_counter()

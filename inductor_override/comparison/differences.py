@@ -71,8 +71,8 @@ def _won(key: tuple[str, ...], times: list[Tuned]) -> str:
     winners = Counter(each.winner.name if each.winner else "none" for each in times)
     over = [each.over_library for each in times if each.over_library]
     line = f"{op} {', '.join(sizes)} {dtype}: "
-    names = (f"{name} in {n} of {len(times)}" for name, n in winners.most_common(3))
-    line += ", ".join(names) + " processes"
+    names = (f"{name} won {n}" for name, n in winners.most_common(3))
+    line += ", ".join(names) + f" of {len(times)} tunings"
     if over and max(over) > 1:
         least, most = f"{min(over):.2f}", f"{max(over):.2f}"
         between = least if least == most else f"{least} to {most}"

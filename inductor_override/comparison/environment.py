@@ -5,10 +5,31 @@ from __future__ import annotations
 import os
 import platform
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 _READ_BY_TORCH = ("TORCH", "TRITON", "CUDA_", "PYTORCH_", "OMP_", "MKL_")
 _OWN_FOLDERS = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
+
+
+def environment_of_command() -> dict[str, Any]:
+    """The same, as far as it is known without torch: a command imports its own."""
+    return {
+        "device": ", ".join(_gpus_of_driver()) or _cpu(),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        **{name: _version(name) for name in ("torch", "triton")},
+        "inductor_override": _version("inductor-override"),
+        "driver": _driver(),
+    }
+
+
+def _gpus_of_driver() -> list[str]:
+    found = []
+    for file in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
+        lines = file.read_text("utf-8", "replace").splitlines()
+        found += [line.partition(":")[2].strip() for line in lines if line.startswith("Model")]
+    return found
 
 
 def environment(device: str) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def intervals(arms: list[Judged], min_effect: float) -> dict[str, Any] | None:
     if not known:
         return None
     ends = [end for each in known if each.ratio for end in (each.ratio.low, each.ratio.high)]
-    low = math.log(min(*ends, 1 - 2 * min_effect))
+    low = math.log(min(*ends, 1 / (1 + 2 * min_effect)))
     high = math.log(max(*ends, 1 + 2 * min_effect))
     margin = 0.08 * (high - low)
     low, high = low - margin, high + margin

@@ -7,7 +7,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from contextlib import closing
@@ -15,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from inductor_override.child_environment import with_override
 from inductor_override.child_process import ChildEnded, answers, end, python_path
 from inductor_override.comparison.arms import Arm
 from inductor_override.comparison.errors import ComparisonError
@@ -23,6 +23,8 @@ from inductor_override.comparison.result import Run
 from inductor_override.comparison.schedule import CHECK, WARM, Step
 from inductor_override.request.names import ENV_DISABLE, ENV_OPTION
 
+ENV_COMPARING = "INDUCTOR_OVERRIDE_COMPARING"
+"""Set in the processes of a comparison: a script that they import must not start another one."""
 _CHILD = "inductor_override.comparison"
 _LAST_LINES = 15
 # Caches that would hand the work of one arm to another, and what would change an arm unseen.
@@ -36,6 +38,7 @@ class Processes:
         """`path`: folders that Python must search for the model, after all others."""
         self.question, self._path = question, path
         self.layers: list[dict[str, Any]] = []
+        self._built: list[list[float]] = []
         self._known: dict[str, str] = {}
         self._folder = Path(tempfile.mkdtemp(prefix="inductor-override-compare-"))
 
@@ -58,6 +61,7 @@ class Processes:
         if found[-1]["kind"] == "failed":
             raise ComparisonError(found[-1]["message"], found[-1]["detail"])
         self.layers = found[-1]["layers"]
+        self._built = found[-1]["environment"]["built"]
         if found[-1]["vector_code"]:
             self._known = {"TORCHINDUCTOR_VEC_ISA_OK": "1"}
         return found[-1]
@@ -85,6 +89,7 @@ class Processes:
         request = self._request("measure") | {
             "arm": asdict(arm),
             "layers": self.layers,
+            "built": self._built,
             "timed": run.step.timed,
         }
         try:
@@ -113,10 +118,15 @@ class Processes:
 
     def _environment(self, caches: Path) -> dict[str, str]:
         caches.mkdir(parents=True, exist_ok=True)
-        kept = {name: value for name, value in os.environ.items() if name not in _DROPPED}
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in _DROPPED and "REMOTE_CACHE" not in name
+        }
         return {
             **kept,
             **self._known,
+            ENV_COMPARING: "1",
             "PYTHONPATH": python_path(self._path),
             "PYTHONIOENCODING": "utf-8",
             "TORCHINDUCTOR_CACHE_DIR": str(caches / "inductor"),
@@ -126,15 +136,13 @@ class Processes:
     def _command(self, run: Run, arm: Arm, caches: Path) -> None:
         assert self.question.command is not None
         words = shlex.split(self.question.command)
+        # The command's own PYTHONPATH, and no wrapper that one arm would pay for and not the other.
         environment = self._environment(caches)
+        del environment["PYTHONPATH"], environment[ENV_COMPARING]
         if "PYTHONPATH" in os.environ:
             environment["PYTHONPATH"] = os.environ["PYTHONPATH"]
-        else:
-            del environment["PYTHONPATH"]
         if arm.min_sms is not None:
-            settings = [f"--set={name}={value!r}" for name, value in arm.options.items()]
-            own = [sys.executable, "-m", "inductor_override", "run", "--min-sms", str(arm.min_sms)]
-            words = [*own, *settings, "--", *words]
+            environment = with_override(environment, arm.min_sms, arm.options)
         began = time.monotonic()
         try:
             child = subprocess.Popen(

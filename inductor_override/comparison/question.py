@@ -65,7 +65,7 @@ class Question:
             groups = re.compile(self.metric).groups
         except re.error as error:
             raise ComparisonError(
-                f"--metric {self.metric!r} is no regular expression: {error}"
+                f"--metric {self.metric!r} is not a valid regular expression: {error}"
             ) from None
         if groups != 1:
             raise ComparisonError(

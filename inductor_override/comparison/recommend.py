@@ -54,7 +54,7 @@ def recommend(result: Result) -> Recommendation:
         best.name,
         f"{text}.",
         "" if own else _python(arm, mode),
-        _environment(arm, own),
+        _environment(arm, own, result.question.cudagraphs),
         remarks,
     )
 
@@ -66,7 +66,7 @@ def _why_not(judged: list[Judged]) -> str:
     if any(each.verdict == "UNDECIDED" for each in judged):
         return (
             f"Leave it alone for now: no arm was shown to be faster ({verdicts}). More rounds may "
-            "decide (compare --resume --rounds N)."
+            "decide (compare --resume --rounds N; decide on N before you look)."
         )
     return f"Leave it alone: no arm is faster ({verdicts})."
 
@@ -91,11 +91,13 @@ def _python(arm: Arm, mode: str) -> str:
     return "\n".join(lines)
 
 
-def _environment(arm: Arm, own: bool) -> str:
+def _environment(arm: Arm, own: bool, cudagraphs: bool) -> str:
     """Without editing: the variable alone, or `run` where there are options too."""
     if arm.min_sms is None or arm.mode is not None or arm.precision is not None:
         return ""
-    tune = "" if own else "TORCHINDUCTOR_MAX_AUTOTUNE=1 "
+    # What the modes max-autotune-no-cudagraphs and max-autotune switch on.
+    tune = "" if own else "TORCHINDUCTOR_MAX_AUTOTUNE=1 TORCHINDUCTOR_COORDINATE_DESCENT_TUNING=1 "
+    tune += "TORCHINDUCTOR_CUDAGRAPHS=1 " if cudagraphs else ""
     if not arm.options:
         return f"{tune}{ENV_OPTION}={arm.min_sms}"
     settings = " ".join(shlex.quote(f"--set={k}={v!r}") for k, v in arm.options.items())

@@ -72,6 +72,7 @@ class Result:
         environment: versions, the device, variables that torch reads.
         layers: distinct products of the model, as Problem's fields.
         ended: how it stands.
+        looks: how often somebody may have looked at it before it went on.
     """
 
     question: Question
@@ -83,6 +84,7 @@ class Result:
     layers: list[dict[str, Any]] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     ended: str = RUNNING
+    looks: int = 0
 
     def runs_of(self, phase: str, arm: int) -> list[Run]:
         """The processes of one phase and arm that did not fail."""
@@ -161,14 +163,15 @@ class Result:
             "environment": self.environment,
             "layers": self.layers,
             "ended": self.ended,
-            "runs": [{**asdict(run)} for run in self.runs],
+            "looks": self.looks,
+            "runs": [asdict(run) for run in self.runs],
         }
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Result:
         """The opposite of `to_dict`."""
         runs = [Run(**{**each, "step": Step(**each["step"])}) for each in data["runs"]]
-        kept = ("rounds", "min_effect", "command_line", "environment", "layers", "ended")
+        kept = ("rounds", "min_effect", "command_line", "environment", "layers", "ended", "looks")
         return cls(
             question=Question.from_dict(data["question"]),
             arms=[Arm(**each) for each in data["settings"]],
@@ -197,9 +200,9 @@ def read(path: Path) -> Result:
     except OSError as error:
         raise ComparisonError(f"{path} cannot be read: {error.strerror}") from None
     except ValueError:
-        raise ComparisonError(f"{path} is no result of compare: it is not JSON") from None
+        raise ComparisonError(f"{path} is not a compare result: it is not JSON") from None
     if not isinstance(data, dict) or data.get("kind") != KIND:
-        raise ComparisonError(f"{path} is no result of compare")
+        raise ComparisonError(f"{path} is not a compare result")
     if data.get("schema") != SCHEMA:
         raise ComparisonError(
             f"{path} has schema {data.get('schema')!r}; this version reads schema {SCHEMA}"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import Any
 
 from inductor_override.comparison.arms import Arm, checked
+from inductor_override.comparison.environment import environment_of_command
 from inductor_override.comparison.errors import ComparisonError
-from inductor_override.comparison.process import Processes
+from inductor_override.comparison.process import ENV_COMPARING, Processes
 from inductor_override.comparison.question import Question
 from inductor_override.comparison.result import (
     DONE,
@@ -46,12 +48,14 @@ def carry_out(
     say = progress or (lambda *step: None)
     question = result.question
     compiles = question.command is None
-    if compiles:
-        _check_device(question)
-        result.arms = checked(result.arms)
-    else:
-        _check_arms_of_command(result.arms)
+    if os.environ.get(ENV_COMPARING):
+        raise ComparisonError(
+            "this is a process of a comparison, whose model is being imported: put the call of "
+            "compare() under `if __name__ == '__main__':`"
+        )
+    result.arms = check_arms(question, result.arms)
     plan = list(steps(len(result.arms), result.rounds, compiles=compiles))
+    _drop_what_has_no_partner(result)
     processes = Processes(question, list(added_to_path))
     ends = None if budget is None else time.monotonic() + budget
     result.ended = RUNNING
@@ -62,11 +66,14 @@ def carry_out(
             _check_same_place(result, found["environment"])
             result.layers = found["layers"]
             result.environment = found["environment"]
+        else:
+            _check_same_place(result, environment_of_command())
+            result.environment = environment_of_command()
         for number, step in enumerate(plan):
-            if _is_done(result, step) or _needless(result, step):
+            if result.done(step) or _needless(result, step):
                 continue
-            if step.phase == NOISE and _nothing_in_force(result):
-                result.ended = NOTHING_IN_FORCE
+            if step.phase == NOISE and (reason := _nothing_to_time(result)):
+                result.ended = reason
                 break
             if ends is not None and time.monotonic() + _expected(result, step) > ends:
                 result.ended = OUT_OF_BUDGET
@@ -83,6 +90,19 @@ def carry_out(
         processes.close()
     keep(result)
     return result
+
+
+def check_arms(question: Question, arms: list[Arm]) -> list[Arm]:
+    """The arms as torch knows their options; on the device of the question.
+
+    Raises:
+        ComparisonError: there is no such option, or no such device.
+    """
+    if question.command is not None:
+        _check_arms_of_command(arms)
+        return arms
+    _check_device(question)
+    return checked(arms)
 
 
 def _check_device(question: Question) -> None:
@@ -123,43 +143,71 @@ def _check_arms_of_command(arms: list[Arm]) -> None:
 
 
 def _check_same_place(result: Result, now: dict[str, Any]) -> None:
-    for name in ("device", "torch", "triton"):
-        before = result.environment.get(name, now[name])
-        if before != now[name]:
+    for name in ("device", "torch", "triton", "built"):
+        before = result.environment.get(name, now.get(name))
+        if before != now.get(name):
+            what = "the model" if name == "built" else name
+            changed = "" if name == "built" else f": {before} then, {now.get(name)} now"
             raise ComparisonError(
-                f"--resume: {name} was {before} when the comparison began, and is {now[name]} now; "
-                "its rounds would not be of one kind"
+                f"--resume: {what} is not what it was when the comparison began{changed}. The "
+                "rounds would not be of one kind; leave --resume out"
             )
 
 
-def _is_done(result: Result, step: Step) -> bool:
-    # Without its warm process a check has to be made anew: its caches are gone.
-    warm = step.phase != CHECK or result.done(Step(WARM, step.arm))
-    return result.done(step) and warm
+def _drop_what_has_no_partner(result: Result) -> None:
+    """Drop what an interrupted round has measured: a pair must be measured at one time.
+
+    And a check without its warm process, whose caches are gone.
+    """
+
+    def complete(step: Step) -> bool:
+        if step.phase == CHECK:
+            return result.done(Step(WARM, step.arm)) or step.arm in _bad(result)
+        if step.phase == NOISE:
+            return all(result.done(Step(NOISE, 0, step.round, half)) for half in (0, 1))
+        if step.phase == ROUND:
+            needed = [n for n in range(len(result.arms)) if not _needless(result, Step(ROUND, n))]
+            return all(result.done(Step(ROUND, arm, step.round)) for arm in needed)
+        return True
+
+    result.runs = [run for run in result.runs if run.failed is None and complete(run.step)]
+
+
+def _bad(result: Result) -> set[int]:
+    """The arms that cannot be compiled, or are wrong."""
+    return {
+        run.step.arm
+        for run in result.runs
+        if (run.step.phase == CHECK and run.failed is not None) or any(map(is_wrong, run.cases))
+    }
 
 
 def _needless(result: Result, step: Step) -> bool:
-    """Whether a process could tell nothing.
-
-    Its arm, or the first, cannot be compiled or is wrong; or it would change nothing.
-    """
-    bad = {
-        run.step.arm
-        for run in result.runs
-        if run.step.phase == CHECK and (run.failed is not None or any(map(is_wrong, run.cases)))
-    }
-    if bad & {0, step.arm}:
+    """Whether a process could tell nothing: its arm or the first is bad, or changes nothing."""
+    if _bad(result) & {0, step.arm}:
         return step.phase != CHECK
     return step.phase == ROUND and not_in_force(result, step.arm) is not None
 
 
-def _nothing_in_force(result: Result) -> bool:
-    return all(not_in_force(result, arm) for arm in range(1, len(result.arms)))
+def _nothing_to_time(result: Result) -> str | None:
+    """How the comparison ends if no second arm is left to be timed; None if one is."""
+    others = range(1, len(result.arms))
+    if all(not_in_force(result, arm) for arm in others):
+        return NOTHING_IN_FORCE
+    bad = _bad(result)
+    if 0 in bad or all(arm in bad or not_in_force(result, arm) for arm in others):
+        return DONE
+    return None
 
 
 def _expected(result: Result, step: Step) -> float:
-    """How long the next process will take: as long as the last of its kind."""
+    """How long the next process will take: as long as the last of its kind.
+
+    The first that is timed takes as long as a check, and the time of its samples twice.
+    """
     same = [run.seconds for run in result.runs if run.step.timed == step.timed]
+    if not same and step.timed and result.runs:
+        return result.runs[-1].seconds + 2 * result.question.seconds
     return same[-1] if same else 0.0
 
 

@@ -121,14 +121,14 @@ def pairs_needed(spread: float, effect: float, most: int = 1000) -> int | None:
     )
 
 
-def spread(pairs: Sequence[tuple[float, float]]) -> float:
+def spread(pairs: Sequence[tuple[float, float]], about: float = 1.0) -> float:
     """The standard deviation of the logarithm of the ratio, robust against a single outlier.
 
-    Of two treatments that are the same, so the centre is known: a ratio of one.
+    Args:
+        about: the ratio around which they lie; 1 for two treatments that are the same.
     """
+    from statistics import median
+
     from scipy.stats import norm
 
-    logs = sorted(abs(math.log(b / a)) for a, b in pairs)
-    middle = len(logs) // 2
-    median = logs[middle] if len(logs) % 2 else (logs[middle - 1] + logs[middle]) / 2
-    return median / float(norm.ppf(0.75))
+    return median(abs(math.log(b / a / about)) for a, b in pairs) / float(norm.ppf(0.75))

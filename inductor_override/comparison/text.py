@@ -25,6 +25,7 @@ from inductor_override.comparison.verdict import (
     SAME,
     Judged,
     compile_seconds,
+    is_wrong,
     judge,
     noise,
     shown,
@@ -92,7 +93,10 @@ def noise_line(result: Result) -> str:
     if found["spread"] > _TOO_NOISY:
         return f"{line}. That is too much to compare anything: something else keeps it busy."
     if found["smallest_effect"] is not None:
-        line += f"; {result.rounds} rounds show differences from {found['smallest_effect']:.1%} on"
+        line += (
+            f"; {result.rounds} rounds show a difference of {found['smallest_effect']:.1%} about "
+            "half of the time"
+        )
     return line + "."
 
 
@@ -118,6 +122,8 @@ def _table(result: Result, arms: list[Judged]) -> Table:
 
 def figure(result: Result, arm: int) -> str:
     """The median of an arm's own figures, for a sense of scale."""
+    if any(is_wrong(case) for run in result.runs if run.step.arm == arm for case in run.cases):
+        return ""
     name = result.headline_cases()[0]
     found = [run.figure_of(name) for run in result.runs_of(ROUND, arm)]
     known = [each for each in found if each is not None]

@@ -23,7 +23,7 @@ class Samples:
     Attributes:
         device: on the device: by CUDA events, with the L2 cache cleared before each call. On the
             CPU the same as `wall`.
-        wall: from before the call until the device had finished.
+        wall: of another call, from before it until the device had finished.
         warm_up: how many calls came first, and are in neither.
         steady: whether the warm-up ended because the times had settled.
     """
@@ -84,15 +84,18 @@ def _on_cuda() -> Callable[[Callable[[], Any]], tuple[float, float]]:
     buffer = torch.empty(_L2_BYTES, dtype=torch.int8, device="cuda")
 
     def timed(call: Callable[[], Any]) -> tuple[float, float]:
-        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        buffer.zero_()
         torch.cuda.synchronize()
         start = time.perf_counter()
+        call()
+        torch.cuda.synchronize()
+        wall = time.perf_counter() - start
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        # While the GPU still writes, the host launches what follows: its time is not in between.
+        buffer.zero_()
         begin.record()
         call()
         end.record()
         torch.cuda.synchronize()
-        wall = time.perf_counter() - start
         return begin.elapsed_time(end) / 1000, wall
 
     return timed

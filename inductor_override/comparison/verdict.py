@@ -80,26 +80,28 @@ def not_in_force(result: Result, arm: int) -> str | None:
 
 
 def noise(result: Result) -> dict[str, Any]:
-    """How far two processes of the same arm differ on this machine, and what can be seen there."""
+    """How far two processes of the first arm differ on this machine, and what can be seen there."""
     pairs = _headline(result, None)
     if not pairs:
-        return {"pairs": 0, "spread": None, "smallest_effect": None, "rounds_needed": None}
+        return {"pairs": 0, "spread": None, "smallest_effect": None}
     found = spread(pairs)
     smallest = smallest_effect(found, result.rounds)
     return {
         "pairs": len(pairs),
         "spread": found,
         "smallest_effect": smallest if math.isfinite(smallest) else None,
-        "rounds_needed": pairs_needed(found, result.min_effect),
     }
 
 
 def _headline(result: Result, arm: int | None) -> list[tuple[float, float]]:
     """The pairs of all headline cases together: geometric means over the cases, round by round."""
     names = result.headline_cases()
-    by_case = [
-        result.noise_pairs(name) if arm is None else result.pairs(arm, name) for name in names
-    ]
+    return _means(
+        [result.noise_pairs(name) if arm is None else result.pairs(arm, name) for name in names]
+    )
+
+
+def _means(by_case: list[list[tuple[float, float]]]) -> list[tuple[float, float]]:
     rounds = min((len(pairs) for pairs in by_case), default=0)
     means = statistics.geometric_mean
     return [
@@ -113,58 +115,83 @@ def _judge(result: Result, arm: int) -> Judged:
     ratio = ratio_interval(pairs) if pairs else None
     verdict, reasons = _verdict(result, arm, ratio)
     cold, warm = compile_seconds(result, arm)
-    saved = statistics.median(a - b for a, b in pairs) if pairs else 0.0
-    first_cold = compile_seconds(result, 0)[0]
-    even = None
-    if verdict == FASTER and cold is not None and first_cold is not None and saved > 0:
-        even = max(0, math.ceil((cold - first_cold) / saved))
+    even = _break_even(result, arm) if verdict == FASTER else None
+    told = verdict not in (WRONG, NOT_IN_FORCE)
     by_case = {name: result.pairs(arm, name) for name in result.cases_beside_the_headline()}
     return Judged(
         result.arms[arm].name,
         verdict,
         tuple(reasons),
         _sentence(result, arm, verdict, reasons, ratio),
-        ratio if verdict not in (WRONG, NOT_IN_FORCE) else None,
-        {name: ratio_interval(found) for name, found in by_case.items() if found},
+        ratio if told else None,
+        {name: ratio_interval(found) for name, found in by_case.items() if found and told},
         cold,
         warm,
         even,
     )
 
 
+def _break_even(result: Result, arm: int) -> int | None:
+    (cold, _), (first, _) = compile_seconds(result, arm), compile_seconds(result, 0)
+    by_case = [result.pairs(arm, name) for name in result.headline_cases()]
+    saved = sum(statistics.median(a - b for a, b in pairs) for pairs in by_case)
+    if cold is None or first is None or saved <= 0:
+        return None
+    return max(0, math.ceil((cold - first) / saved))
+
+
 def _verdict(result: Result, arm: int, ratio: Interval | None) -> tuple[str, list[str]]:
-    wrong = [run for run in _compiled(result, arm) if any(map(is_wrong, run.cases))]
-    if wrong:
+    if _wrong_cases(result, 0):
+        return WRONG, ["first-arm-wrong"]
+    if _wrong_cases(result, arm):
         return WRONG, ["outputs-differ"]
     if reason := not_in_force(result, arm):
         return NOT_IN_FORCE, [reason]
     if ratio is None:
-        failed = any(run.step.arm == arm for run in result.failures())
+        failed = any(run.step.arm in (0, arm) for run in result.failures())
         return (FAILED, ["process-failed"]) if failed else (UNDECIDED, ["nothing-measured"])
     remarks = _remarks(result, arm)
-    if not ratio.known:
-        return UNDECIDED, ["too-few-rounds", *remarks]
-    least, most = 1 / (1 + result.min_effect), 1 + result.min_effect
-    if least <= ratio.low and ratio.high <= most:
+    verdict = verdict_of(ratio, result.min_effect)
+    if verdict == SAME:
         return SAME, ["within-min-effect", *remarks]
-    if ratio.low <= 1 <= ratio.high:
-        return UNDECIDED, ["interval-contains-1", *remarks]
-    if _only_of_the_clock(result, arm, faster=ratio.high < 1):
+    if verdict == UNDECIDED:
+        return UNDECIDED, ["interval-contains-1" if ratio.known else "too-few-rounds", *remarks]
+    if _only_of_the_clock(result, arm):
         return UNDECIDED, ["not-confirmed-in-cycles", *remarks]
-    if least <= ratio.value <= most:
+    inner = ratio.high if verdict == FASTER else ratio.low
+    if abs(math.log(inner)) <= math.log1p(result.min_effect):
         remarks.insert(0, "perhaps-below-min-effect")
-    if ratio.high < 1:
-        return FASTER, ["interval-below-1", *remarks]
-    return SLOWER, ["interval-above-1", *remarks]
+    return verdict, ["interval-below-1" if verdict == FASTER else "interval-above-1", *remarks]
 
 
-def _only_of_the_clock(result: Result, arm: int, *, faster: bool) -> bool:
-    """Whether a difference in time is none in clock cycles: the GPU ran at another speed."""
-    pairs = result.cycle_pairs(arm, result.headline_cases()[0])
-    cycles = ratio_interval(pairs) if pairs else None
-    if cycles is None or not cycles.known:
+def verdict_of(ratio: Interval, min_effect: float) -> str:
+    """FASTER, SLOWER, SAME or UNDECIDED, by the interval alone."""
+    if not ratio.known:
+        return UNDECIDED
+    if 1 / (1 + min_effect) <= ratio.low and ratio.high <= 1 + min_effect:
+        return SAME
+    if ratio.low <= 1 <= ratio.high:
+        return UNDECIDED
+    return FASTER if ratio.high < 1 else SLOWER
+
+
+def _only_of_the_clock(result: Result, arm: int) -> bool:
+    """Whether the GPU ran the two arms at different clocks, and in cycles they do not differ."""
+    names = result.headline_cases()
+    cycles = _means([result.cycle_pairs(arm, name) for name in names])
+    times = _headline(result, arm)
+    if not cycles or len(cycles) != len(times):
         return False
-    return cycles.high >= 1 if faster else cycles.low <= 1
+    in_cycles = ratio_interval(cycles)
+    clocks = ratio_interval(
+        [(c[0] / t[0], c[1] / t[1]) for c, t in zip(cycles, times, strict=True)]
+    )
+    differ = clocks.known and not clocks.low <= 1 <= clocks.high
+    return differ and in_cycles.low <= 1 <= in_cycles.high
+
+
+def _wrong_cases(result: Result, arm: int) -> list[dict[str, Any]]:
+    return [case for run in _compiled(result, arm) for case in run.cases if is_wrong(case)]
 
 
 def is_wrong(case: dict[str, Any]) -> bool:
@@ -175,6 +202,8 @@ def is_wrong(case: dict[str, Any]) -> bool:
 def _remarks(result: Result, arm: int) -> list[str]:
     """What a reader must know beside the interval."""
     found = []
+    if result.looks:
+        found.append("looked-at-before")
     runs = result.runs_of(ROUND, arm) + result.runs_of(ROUND, 0)
     cases = [case for run in runs for case in run.cases]
     if any(case.get("clocks", {}).get("throttled") for case in cases):
@@ -213,16 +242,16 @@ def _sentence(
 ) -> str:
     name, first = result.arms[arm].name, result.arms[0].name
     if verdict == WRONG:
-        worst = max(
-            (c for run in _compiled(result, arm) for c in run.cases if is_wrong(c)),
-            key=lambda case: case["error"] / case["limit"],
-        )
+        of = first if reasons == ["first-arm-wrong"] else name
+        wrong = _wrong_cases(result, 0 if of == first else arm)
+        worst = max(wrong, key=lambda case: case["error"] / case["limit"])
         return (
-            f"The outputs of {name} are wrong: the relative error of {worst['case']} is "
+            f"The outputs of {of} are wrong: the relative error of {worst['case']} is "
             f"{worst['error']:.1e}, and {worst['limit']:.1e} is allowed. Its times say nothing."
         )
     if verdict == NOT_IN_FORCE:
-        why = "the gate was never asked" if reasons == ["gate-not-asked"] else "no option counted"
+        asked = reasons == ["gate-not-asked"]
+        why = "the gate was never asked" if asked else "its options made no difference"
         return f"{name} changes nothing here: {why}, and the generated code is that of {first}."
     if verdict == FAILED:
         return f"No process of {name} came to its end."
@@ -239,9 +268,12 @@ def _sentence(
     if reasons[0] == "not-confirmed-in-cycles":
         return f"{times}, but not in clock cycles: the GPU ran at another clock."
     if verdict == UNDECIDED:
-        needed = noise(result)["rounds_needed"]
-        more = f" About {needed} rounds would show {result.min_effect:.1%}." if needed else ""
-        return f"{times}: that may be no difference.{more if (needed or 0) > ratio.pairs else ''}"
+        needed = pairs_needed(spread(_headline(result, arm), about=ratio.value), result.min_effect)
+        more = ""
+        if needed and needed > ratio.pairs:
+            effect = f"{result.min_effect:.1%}"
+            more = f" About {needed} rounds would show {effect} half of the time."
+        return f"{times}: that may be no difference.{more}"
     return f"{times}: {'faster' if verdict == FASTER else 'slower'}."
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import operator
 import warnings
 from collections.abc import Iterator
@@ -42,7 +43,12 @@ def capture(model: Model, *, dynamic: bool = False) -> PortableGraph:
     # The model's own operators, attention among them. Later releases have `export` alone for it.
     export = getattr(torch.export, "export_for_training", torch.export.export)
     try:
-        with warnings.catch_warnings(), torch.no_grad(), _watching_autocast(model.name):
+        with (
+            warnings.catch_warnings(),
+            torch.no_grad(),
+            _watching_autocast(model.name),
+            _without_tracebacks_of_fake_tensors(),
+        ):
             warnings.simplefilter("ignore")
             program = export(
                 model.module, model.args, model.kwargs, dynamic_shapes=shapes, strict=False
@@ -69,6 +75,17 @@ def capture(model: Model, *, dynamic: bool = False) -> PortableGraph:
             "--dynamic out, or give inputs whose first size is more than 1"
         )
     return portable
+
+
+@contextmanager
+def _without_tracebacks_of_fake_tensors() -> Iterator[None]:
+    """torch logs what it then raises; the user gets one line, from the error."""
+    log = logging.getLogger("torch._subclasses.fake_tensor")
+    before, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = before
 
 
 @contextmanager
