@@ -94,7 +94,8 @@ def test_a_budget_stops_with_what_there_is_and_resume_goes_on(command, tmp_path)
 
 
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs POSIX signals")
-def test_ctrl_c_keeps_what_there_is_and_leaves_no_process(command, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_keeps_what_there_is_and_leaves_no_process(command, tmp_path, number):
     kept, pid = tmp_path / "result.json", tmp_path / "pid"
     script = tmp_path / "bench.py"
     script.write_text(
@@ -112,7 +113,7 @@ def test_ctrl_c_keeps_what_there_is_and_leaves_no_process(command, tmp_path):
     while not kept.exists() or len(read(kept).runs) < 2:
         assert child.poll() is None
         time.sleep(0.05)
-    child.send_signal(signal.SIGINT)
+    child.send_signal(number)
     said = child.communicate(timeout=30)[1]
     assert child.returncode == 4
     assert "Traceback" not in said

@@ -93,8 +93,8 @@ def load_reference(path: Path) -> dict[str, Any]:
 def errors(groups: Groups, reference: Groups) -> list[float]:
     """The relative error of each tensor: the norm of the difference over the tensor's norm.
 
-    Of whole numbers the share that differs, if it is more than one in a hundred. As large as a float can be where a tensor has another
-    shape, or is not a number where the reference is one.
+    Of whole numbers the share that differs, if it is more than one in a hundred. As large as a
+    float can be where a tensor has another shape, or is not a number where the reference is one.
     """
     found: list[float] = []
     for group, wanted in zip(groups, reference, strict=True):
