@@ -53,6 +53,8 @@ def test_a_slower_arm_is_called_slower(command, tmp_path):
     assert arm["reasons"][0] == "interval-above-1"
     assert 1.17 < arm["ratio"]["low"] < arm["ratio"]["high"] < 1.23
     assert facts["noise_floor"]["spread"] < 0.02
+    assert [len(each) for each in arm["samples"]] == [1] * 6
+    assert "Noise of this machine: two processes of stock differ by" in done.stderr
     assert facts["command_line"].startswith("inductor-override")
     assert (tmp_path / "page.html").read_text("utf-8").startswith("<!doctype html>")
 
@@ -74,6 +76,7 @@ def test_fail_if_is_for_ci(command):
 def test_too_few_rounds_are_said_and_nothing_is_claimed(command):
     done = run(*command, "--rounds", "5")
     assert done.exit_code == 0, done.output
+    assert "5 rounds can never show a difference at 95 %; --rounds 6 is the least" in done.stderr
     said = done.stdout.replace("\n", " ")
     assert "Fewer than 6 rounds can never show a difference at 95 %" in said
     assert "UNDECIDED" in done.stdout

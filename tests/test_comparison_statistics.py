@@ -11,6 +11,7 @@ from inductor_override.comparison.arms import Arm
 from inductor_override.comparison.question import Question
 from inductor_override.comparison.result import Result, Run
 from inductor_override.comparison.schedule import ROUND, Step
+from inductor_override.comparison.sentences import FASTER, SLOWER
 from inductor_override.comparison.statistics import (
     fewest_pairs,
     pairs_needed,
@@ -18,7 +19,7 @@ from inductor_override.comparison.statistics import (
     smallest_effect,
     spread,
 )
-from inductor_override.comparison.verdict import FASTER, SLOWER, judge
+from inductor_override.comparison.verdict import judge
 
 ROUNDS, TRIALS = 10, 1000
 QUIET = 0.01

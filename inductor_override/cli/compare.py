@@ -23,7 +23,8 @@ from inductor_override.comparison.errors import ComparisonError
 from inductor_override.comparison.question import Question, suite, suites
 from inductor_override.comparison.result import DONE, NOTHING_IN_FORCE, OUT_OF_BUDGET, Result, read
 from inductor_override.comparison.schedule import ROUND
-from inductor_override.comparison.verdict import FAILED, FASTER, SLOWER, WRONG, judge
+from inductor_override.comparison.sentences import FAILED, FASTER, SLOWER, WRONG
+from inductor_override.comparison.verdict import judge
 from inductor_override.workload.errors import WorkloadError
 
 _FAILED, _WRONG, _NOT_IN_FORCE, _FAIL_IF = 4, 5, 6, 7
@@ -240,7 +241,13 @@ def _measured(result: Result, output: Path | None, resume: bool, budget: float |
             raise CannotError(f"{kept} cannot be written: {error.strerror}") from None
 
     with progress_of_processes() as progress:
-        result = carry_out(result, keep, budget=budget, progress=progress)
+        result = carry_out(
+            result,
+            keep,
+            budget=budget,
+            progress=progress,
+            notice=lambda text: click.echo(text, err=True),
+        )
     click.echo(f"kept in {kept}", err=True)
     return result
 

@@ -15,10 +15,11 @@ from typing import Any
 
 from inductor_override.comparison.arms import DEFAULT_ARMS, Arm
 from inductor_override.comparison.errors import ComparisonError
+from inductor_override.comparison.figures import noise
 from inductor_override.comparison.question import Question
 from inductor_override.comparison.result import Result, write_json
 from inductor_override.comparison.rounds import Progress, carry_out
-from inductor_override.comparison.verdict import Judged, judge, noise
+from inductor_override.comparison.verdict import Judged, judge
 from inductor_override.workload.problem import Problem
 
 __all__ = ["Comparison", "ComparisonError", "Judged", "Question", "compare"]
@@ -41,9 +42,12 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """What `--json` prints: figures and judgement."""
+        samples = [self.result.samples(arm) for arm in range(len(self.result.arms))]
+        arms = zip(self.arms, samples[1:], strict=True)
         return {
             **self.result.to_dict(),
-            "arms": [each.to_dict() for each in self.arms],
+            "first": {"name": self.result.arms[0].name, "samples": samples[0]},
+            "arms": [{**each.to_dict(), "samples": own} for each, own in arms],
             "noise_floor": noise(self.result),
         }
 

@@ -13,8 +13,9 @@ from rich.text import Text
 from inductor_override.comparison.errors import ComparisonError
 from inductor_override.comparison.result import Result
 from inductor_override.comparison.schedule import ROUND
+from inductor_override.comparison.sentences import shown
 from inductor_override.comparison.statistics import LEVEL, Interval
-from inductor_override.comparison.verdict import shown, verdict_of
+from inductor_override.comparison.verdict import verdict_of
 
 
 def between(older: Result, newer: Result) -> dict[str, Any]:

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from inductor_override.comparison.differences import differences, tuned
+from inductor_override.comparison.figures import compile_seconds
 from inductor_override.comparison.result import Result, Run
-from inductor_override.comparison.text import figure, headline, noise_line, paid
-from inductor_override.comparison.verdict import Judged, compile_seconds, judge, shown
+from inductor_override.comparison.sentences import shown, what_can_be_seen
+from inductor_override.comparison.text import figure, headline, paid
+from inductor_override.comparison.verdict import Judged, judge
 from inductor_override.files import write_whole
 from inductor_override.pages import render
 
@@ -50,7 +52,7 @@ def page(result: Result) -> str:
         {"seconds": lambda value: "not measured" if value is None else f"{value:.1f}"},
         result=result,
         headline=headline(result),
-        noise=noise_line(result),
+        noise=what_can_be_seen(result),
         rows=rows,
         first={"compile": compile_seconds(result, 0), "figure": figure(result, 0)},
         tuned_first=tuned(result, 0),

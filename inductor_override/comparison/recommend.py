@@ -9,7 +9,8 @@ from typing import Any
 from inductor_override.comparison.arms import Arm
 from inductor_override.comparison.result import Result
 from inductor_override.comparison.schedule import CHECK
-from inductor_override.comparison.verdict import FASTER, Judged, judge, shown
+from inductor_override.comparison.sentences import FASTER, shown
+from inductor_override.comparison.verdict import Judged, judge
 from inductor_override.request.names import ENV_OPTION
 
 

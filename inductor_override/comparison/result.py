@@ -119,6 +119,15 @@ class Result:
             return names[1:]
         return names if len(names) > 1 else []
 
+    def samples(self, arm: int) -> list[list[float]]:
+        """Of each round, the samples of the first headline case; of a command its figure."""
+        name = self.headline_cases()[0]
+        found = []
+        for run in self.runs_of(ROUND, arm):
+            of_case = [each.get("device", []) for each in run.cases if each["case"] == name]
+            found.append([run.figure] if run.figure is not None else of_case[0])
+        return found
+
     def pairs(self, arm: int, case: str) -> list[tuple[float, float]]:
         """The figures of the first arm and of another, of each round that has both."""
         return self._pairs(self.runs_of(ROUND, 0), self.runs_of(ROUND, arm), case)

@@ -10,6 +10,7 @@ from typing import Any
 from inductor_override.comparison.arms import Arm, checked
 from inductor_override.comparison.environment import environment_of_command
 from inductor_override.comparison.errors import ComparisonError
+from inductor_override.comparison.figures import is_wrong
 from inductor_override.comparison.process import ENV_COMPARING, Processes
 from inductor_override.comparison.question import Question
 from inductor_override.comparison.result import (
@@ -21,7 +22,9 @@ from inductor_override.comparison.result import (
     Result,
 )
 from inductor_override.comparison.schedule import CHECK, NOISE, ROUND, WARM, Step, steps
-from inductor_override.comparison.verdict import is_wrong, not_in_force
+from inductor_override.comparison.sentences import what_can_be_seen
+from inductor_override.comparison.statistics import fewest_pairs
+from inductor_override.comparison.verdict import not_in_force
 from inductor_override.workload.model import added_to_path
 
 Progress = Callable[[str, int, int], None]
@@ -34,6 +37,7 @@ def carry_out(
     *,
     budget: float | None = None,
     progress: Progress | None = None,
+    notice: Callable[[str], None] = lambda text: None,
 ) -> Result:
     """Run the processes that the result still lacks, and put their answers into it.
 
@@ -41,6 +45,7 @@ def carry_out(
 
     Args:
         keep: called after each process, to write down what there is.
+        notice: told what these rounds can show: before they begin, and once the noise is known.
 
     Raises:
         ComparisonError: it cannot be compared, or a command cannot be started.
@@ -59,6 +64,11 @@ def carry_out(
     processes = Processes(question, list(added_to_path))
     ends = None if budget is None else time.monotonic() + budget
     result.ended = RUNNING
+    if result.rounds < fewest_pairs():
+        notice(
+            f"{result.rounds} rounds can never show a difference at 95 %; --rounds "
+            f"{fewest_pairs()} is the least that can"
+        )
     try:
         if compiles:
             say("the reference", 0, len(plan))
@@ -78,6 +88,8 @@ def carry_out(
             if ends is not None and time.monotonic() + _expected(result, step) > ends:
                 result.ended = OUT_OF_BUDGET
                 break
+            if step == Step(ROUND, 0, 0):
+                notice(what_can_be_seen(result))
             say(_words(step, result), number, len(plan))
             result.runs = [run for run in result.runs if run.step != step]
             result.runs.append(processes.run(step, result.arms[step.arm]))

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from inductor_override.comparison.differences import differences, tuned
+from inductor_override.comparison.figures import compile_seconds, is_wrong
 from inductor_override.comparison.result import (
     DONE,
     INTERRUPTED,
@@ -20,19 +21,10 @@ from inductor_override.comparison.result import (
     Result,
 )
 from inductor_override.comparison.schedule import ROUND
-from inductor_override.comparison.verdict import (
-    FASTER,
-    SAME,
-    Judged,
-    compile_seconds,
-    is_wrong,
-    judge,
-    noise,
-    shown,
-)
+from inductor_override.comparison.sentences import FASTER, SAME, shown, what_can_be_seen
+from inductor_override.comparison.verdict import Judged, judge
 
 _MOST_LINES = 12
-_TOO_NOISY = 0.5
 _ENDS = {
     INTERRUPTED: "Interrupted: this is what there was until then. --resume goes on.",
     OUT_OF_BUDGET: "The budget was used up: this is what there was until then. --resume goes on.",
@@ -52,7 +44,7 @@ def show(result: Result, console: Console) -> None:
     """Print the whole comparison: the verdicts first."""
     arms = judge(result)
     console.print(Text(headline(result)))
-    console.print(Text(noise_line(result), style="dim"))
+    console.print(Text(what_can_be_seen(result), style="dim"))
     console.print(_table(result, arms))
     for place, judged in enumerate(arms, 1):
         console.print(Text.assemble((f"{judged.verdict}: ", _style(judged)), judged.text))
@@ -78,26 +70,6 @@ def headline(result: Result) -> str:
 
 def _rounds(result: Result) -> int:
     return min((len(result.runs_of(ROUND, arm)) for arm in range(len(result.arms))), default=0)
-
-
-def noise_line(result: Result) -> str:
-    """What this machine's noise lets be seen."""
-    found = noise(result)
-    if found["spread"] is None:
-        return "Noise of this machine: not measured."
-    first = result.arms[0].name
-    line = (
-        f"Noise of this machine: two processes of {first} differ by {found['spread']:.1%} (one "
-        f"standard deviation, {found['pairs']} pairs)"
-    )
-    if found["spread"] > _TOO_NOISY:
-        return f"{line}. That is too much to compare anything: something else keeps it busy."
-    if found["smallest_effect"] is not None:
-        line += (
-            f"; {result.rounds} rounds show a difference of {found['smallest_effect']:.1%} about "
-            "half of the time"
-        )
-    return line + "."
 
 
 def _table(result: Result, arms: list[Judged]) -> Table:

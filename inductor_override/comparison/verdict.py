@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import math
-import statistics
 from dataclasses import dataclass
 from typing import Any
 
-from inductor_override.comparison.result import Result, Run
-from inductor_override.comparison.schedule import CHECK, NOISE, ROUND, WARM
-from inductor_override.comparison.statistics import (
-    Interval,
-    fewest_pairs,
-    pairs_needed,
-    ratio_interval,
-    smallest_effect,
-    spread,
+from inductor_override.comparison.figures import (
+    break_even,
+    compile_seconds,
+    headline_pairs,
+    means_over_cases,
+    wrong_cases,
 )
-
-FASTER, SLOWER, SAME, UNDECIDED = "FASTER", "SLOWER", "SAME", "UNDECIDED"
-WRONG, NOT_IN_FORCE, FAILED = "WRONG", "NOT IN FORCE", "FAILED"
+from inductor_override.comparison.result import Result
+from inductor_override.comparison.schedule import CHECK, ROUND
+from inductor_override.comparison.sentences import (
+    FAILED,
+    FASTER,
+    NOT_IN_FORCE,
+    SAME,
+    SLOWER,
+    UNDECIDED,
+    WRONG,
+    sentence,
+)
+from inductor_override.comparison.statistics import Interval, ratio_interval
 
 
 @dataclass(frozen=True)
@@ -79,50 +85,19 @@ def not_in_force(result: Result, arm: int) -> str | None:
     return "gate-not-asked" if one.min_sms is not None else "code-unchanged"
 
 
-def noise(result: Result) -> dict[str, Any]:
-    """How far two processes of the first arm differ on this machine, and what can be seen there."""
-    pairs = _headline(result, None)
-    if not pairs:
-        return {"pairs": 0, "spread": None, "smallest_effect": None}
-    found = spread(pairs)
-    smallest = smallest_effect(found, result.rounds)
-    return {
-        "pairs": len(pairs),
-        "spread": found,
-        "smallest_effect": smallest if math.isfinite(smallest) else None,
-    }
-
-
-def _headline(result: Result, arm: int | None) -> list[tuple[float, float]]:
-    """The pairs of all headline cases together: geometric means over the cases, round by round."""
-    names = result.headline_cases()
-    return _means(
-        [result.noise_pairs(name) if arm is None else result.pairs(arm, name) for name in names]
-    )
-
-
-def _means(by_case: list[list[tuple[float, float]]]) -> list[tuple[float, float]]:
-    rounds = min((len(pairs) for pairs in by_case), default=0)
-    means = statistics.geometric_mean
-    return [
-        (means(p[number][0] for p in by_case), means(p[number][1] for p in by_case))
-        for number in range(rounds)
-    ]
-
-
 def _judge(result: Result, arm: int) -> Judged:
-    pairs = _headline(result, arm)
+    pairs = headline_pairs(result, arm)
     ratio = ratio_interval(pairs) if pairs else None
     verdict, reasons = _verdict(result, arm, ratio)
     cold, warm = compile_seconds(result, arm)
-    even = _break_even(result, arm) if verdict == FASTER else None
+    even = break_even(result, arm) if verdict == FASTER else None
     told = verdict not in (WRONG, NOT_IN_FORCE)
     by_case = {name: result.pairs(arm, name) for name in result.cases_beside_the_headline()}
     return Judged(
         result.arms[arm].name,
         verdict,
         tuple(reasons),
-        _sentence(result, arm, verdict, reasons, ratio),
+        sentence(result, arm, verdict, reasons, ratio),
         ratio if told else None,
         {name: ratio_interval(found) for name, found in by_case.items() if found and told},
         cold,
@@ -131,19 +106,10 @@ def _judge(result: Result, arm: int) -> Judged:
     )
 
 
-def _break_even(result: Result, arm: int) -> int | None:
-    (cold, _), (first, _) = compile_seconds(result, arm), compile_seconds(result, 0)
-    by_case = [result.pairs(arm, name) for name in result.headline_cases()]
-    saved = sum(statistics.median(a - b for a, b in pairs) for pairs in by_case)
-    if cold is None or first is None or saved <= 0:
-        return None
-    return max(0, math.ceil((cold - first) / saved))
-
-
 def _verdict(result: Result, arm: int, ratio: Interval | None) -> tuple[str, list[str]]:
-    if _wrong_cases(result, 0):
+    if wrong_cases(result, 0):
         return WRONG, ["first-arm-wrong"]
-    if _wrong_cases(result, arm):
+    if wrong_cases(result, arm):
         return WRONG, ["outputs-differ"]
     if reason := not_in_force(result, arm):
         return NOT_IN_FORCE, [reason]
@@ -178,8 +144,8 @@ def verdict_of(ratio: Interval, min_effect: float) -> str:
 def _only_of_the_clock(result: Result, arm: int) -> bool:
     """Whether the GPU ran the two arms at different clocks, and in cycles they do not differ."""
     names = result.headline_cases()
-    cycles = _means([result.cycle_pairs(arm, name) for name in names])
-    times = _headline(result, arm)
+    cycles = means_over_cases([result.cycle_pairs(arm, name) for name in names])
+    times = headline_pairs(result, arm)
     if not cycles or len(cycles) != len(times):
         return False
     in_cycles = ratio_interval(cycles)
@@ -188,15 +154,6 @@ def _only_of_the_clock(result: Result, arm: int) -> bool:
     )
     differ = clocks.known and not clocks.low <= 1 <= clocks.high
     return differ and in_cycles.low <= 1 <= in_cycles.high
-
-
-def _wrong_cases(result: Result, arm: int) -> list[dict[str, Any]]:
-    return [case for run in _compiled(result, arm) for case in run.cases if is_wrong(case)]
-
-
-def is_wrong(case: dict[str, Any]) -> bool:
-    """Whether the outputs of a case were farther from the reference than allowed."""
-    return case.get("error") is not None and case["error"] > case["limit"]
 
 
 def _remarks(result: Result, arm: int) -> list[str]:
@@ -220,67 +177,3 @@ def _remarks(result: Result, arm: int) -> list[str]:
         elif not changed:
             found.append("same-code-as-the-first-arm")
     return found
-
-
-def _compiled(result: Result, arm: int) -> list[Run]:
-    return [run for phase in (CHECK, NOISE, ROUND) for run in result.runs_of(phase, arm)]
-
-
-def compile_seconds(result: Result, arm: int) -> tuple[float | None, float | None]:
-    """Seconds to compile an arm, without and with caches: medians over its processes."""
-    names = set(result.headline_cases())
-
-    def median(runs: list[Run]) -> float | None:
-        sums = [sum(c["compile_seconds"] for c in r.cases if c["case"] in names) for r in runs]
-        return statistics.median(sums) if sums and runs[0].cases else None
-
-    return median(_compiled(result, arm)), median(result.runs_of(WARM, arm))
-
-
-def _sentence(
-    result: Result, arm: int, verdict: str, reasons: list[str], ratio: Interval | None
-) -> str:
-    name, first = result.arms[arm].name, result.arms[0].name
-    if verdict == WRONG:
-        of = first if reasons == ["first-arm-wrong"] else name
-        wrong = _wrong_cases(result, 0 if of == first else arm)
-        worst = max(wrong, key=lambda case: case["error"] / case["limit"])
-        return (
-            f"The outputs of {of} are wrong: the relative error of {worst['case']} is "
-            f"{worst['error']:.1e}, and {worst['limit']:.1e} is allowed. Its times say nothing."
-        )
-    if verdict == NOT_IN_FORCE:
-        asked = reasons == ["gate-not-asked"]
-        why = "the gate was never asked" if asked else "its options made no difference"
-        return f"{name} changes nothing here: {why}, and the generated code is that of {first}."
-    if verdict == FAILED:
-        return f"No process of {name} came to its end."
-    if ratio is None:
-        return f"{name} was not measured."
-    if not ratio.known:
-        return (
-            f"Fewer than {fewest_pairs()} rounds can never show a difference at 95 %; {name} has "
-            f"{ratio.pairs}."
-        )
-    times = f"{name} takes {shown(ratio)} times as long as {first}"
-    if verdict == SAME:
-        return f"{times}: any difference is under {result.min_effect:.1%}."
-    if reasons[0] == "not-confirmed-in-cycles":
-        return f"{times}, but not in clock cycles: the GPU ran at another clock."
-    if verdict == UNDECIDED:
-        needed = pairs_needed(spread(_headline(result, arm), about=ratio.value), result.min_effect)
-        more = ""
-        if needed and needed > ratio.pairs:
-            effect = f"{result.min_effect:.1%}"
-            more = f" About {needed} rounds would show {effect} half of the time."
-        return f"{times}: that may be no difference.{more}"
-    return f"{times}: {'faster' if verdict == FASTER else 'slower'}."
-
-
-def shown(ratio: Interval) -> str:
-    """A ratio with its interval, in the digits that the interval supports."""
-    if not ratio.known:
-        return f"{ratio.value:.2f}"
-    half = max((ratio.high - ratio.low) / 2, 1e-5)
-    digits = min(max(math.ceil(-math.log10(half)), 1), 4)
-    return f"{ratio.value:.{digits}f} ({ratio.low:.{digits}f} to {ratio.high:.{digits}f})"
