@@ -92,7 +92,8 @@ def test_a_budget_stops_with_what_there_is_and_resume_goes_on(command, tmp_path)
     done = run(*command, "--rounds", "6", "--output", kept, "--resume")
     assert done.exit_code == 0, done.output
     after = read(tmp_path / "result.json")
-    assert [r.figure for r in after.runs[: len(before.runs)]] == [r.figure for r in before.runs]
+    kept = before.runs[:-1]  # the last may be half of a round, which is measured anew
+    assert [r.figure for r in after.runs[: len(kept)]] == [r.figure for r in kept]
     assert len(after.runs_of(ROUND, 1)) >= 6
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shlex
 import sys
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from typing import Any, NoReturn
 
 import click
 
-from inductor_override.cli import console
+from inductor_override.cli import console, parameters
 from inductor_override.cli.errors import CannotError
 from inductor_override.cli.waiting import ended_by_signals, progress_of_processes
 from inductor_override.cli.workload import Asked, workload_options
@@ -28,28 +27,11 @@ from inductor_override.comparison.verdict import judge
 from inductor_override.workload.errors import WorkloadError
 
 _FAILED, _WRONG, _NOT_IN_FORCE, _FAIL_IF = 4, 5, 6, 7
-_UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 def _arms(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> list[Arm]:
     with _said_in_one_line():
         return [Arm.parse(each) for each in value or DEFAULT_ARMS]
-
-
-def _budget(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
-    if value is None:
-        return None
-    match = re.fullmatch(r"(\d{1,5})([smh])", value)
-    if match is None or not int(match[1]):
-        raise CannotError(f"--budget {value!r} is not valid; allowed: such as 90s, 10m or 2h")
-    return int(match[1]) * _UNITS[match[2]]
-
-
-def _effect(ctx: click.Context, param: click.Parameter, value: str) -> float:
-    match = re.fullmatch(r"(\d{1,2}(?:\.\d{1,3})?)%?", value)
-    if match is None or not 0 < float(match[1]) <= 50:
-        raise CannotError(f"--min-effect {value!r} is not valid; allowed: such as 1%, up to 50%")
-    return float(match[1]) / 100
 
 
 @click.command()
@@ -100,13 +82,15 @@ def _effect(ctx: click.Context, param: click.Parameter, value: str) -> float:
 )
 @click.option(
     "--min-effect",
-    callback=_effect,
+    callback=parameters.effect,
     default="1%",
     show_default=True,
     metavar="PERCENT",
     help="The smallest difference of interest.",
 )
-@click.option("--budget", callback=_budget, metavar="TIME", help="Stop after 90s, 10m or 2h.")
+@click.option(
+    "--budget", callback=parameters.budget, metavar="TIME", help="Stop after 90s, 10m or 2h."
+)
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),

@@ -16,6 +16,7 @@ from inductor_override.workload.problem import DTYPE_ALIASES, DTYPES
 
 # Beyond any GEMM of a model; far beyond, torch cannot count a fake tensor's bytes.
 LARGEST_SIDE = 1 << 20
+_UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 def gpus(
@@ -126,6 +127,24 @@ def min_sms(ctx: click.Context, param: click.Parameter, value: str) -> int:
     if not re.fullmatch(r"\d{1,9}", value, re.ASCII):
         _refuse(param, value, "a whole number from 0 to 999999999")
     return int(value)
+
+
+def budget(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    """Seconds, from 90s, 10m or 2h."""
+    if value is None:
+        return None
+    match = re.fullmatch(r"(\d{1,5})([smh])", value, re.ASCII)
+    if match is None or not int(match[1]):
+        _refuse(param, value, "such as 90s, 10m or 2h")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def effect(ctx: click.Context, param: click.Parameter, value: str) -> float:
+    """A fraction, from 1% or 1."""
+    match = re.fullmatch(r"(\d{1,2}(?:\.\d{1,3})?)%?", value, re.ASCII)
+    if match is None or not 0 < float(match[1]) <= 50:
+        _refuse(param, value, "such as 1%, up to 50%")
+    return float(match[1]) / 100
 
 
 def _refuse(param: click.Parameter, value: str, allowed: str) -> NoReturn:
