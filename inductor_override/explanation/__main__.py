@@ -13,10 +13,11 @@ import multiprocessing.connection
 import os
 import pickle
 import sys
-from collections.abc import Generator, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import inductor_override
 from inductor_override.catalogue import Gpu
@@ -31,7 +32,7 @@ from inductor_override.simulation import (
 )
 from inductor_override.simulation.for_cuda import CudaGraph, for_cuda
 from inductor_override.simulation.lowering import trace
-from inductor_override.simulation.machine_code import compile_kernel
+from inductor_override.simulation.machine_code import MachineCode, compile_kernel
 from inductor_override.simulation.result import CandidateKernel
 from inductor_override.workload.errors import WorkloadError
 from inductor_override.workload.problem import Problem
@@ -120,7 +121,7 @@ def answers() -> Generator[dict[str, Any], None, None]:
     """Everything that becomes known, as soon as it is."""
     tasks = [(number, arm) for number in range(len(_request["gpus"])) for arm in ARMS]
     kernels: dict[tuple[Any, str], tuple[int, dict[str, Any]]] = {}
-    for answer in _each_in_a_process(tasks):
+    for answer in _each_in_a_process(lower_arm, tasks, _ended_lowering):
         yield answer
         if answer["kind"] == "lowered" and answer["arm"] == "override":
             target = _gpu(answer["gpu"]).compute_capability
@@ -130,43 +131,65 @@ def answers() -> Generator[dict[str, Any], None, None]:
     if not _request["compile"]:
         return
     yield {"kind": "to-compile", "count": len(kernels)}
-    with ProcessPoolExecutor(_request["workers"], _CONTEXT) as pool:
-        compiling: list[Future[Any]] = [
-            pool.submit(compile_one, number, key, kernel)
-            for (_, key), (number, kernel) in kernels.items()
-        ]
-        for done in as_completed(compiling):
-            yield done.result()
+    waiting = {(number, key): kernel for (_, key), (number, kernel) in kernels.items()}
+    try:
+        with ProcessPoolExecutor(_request["workers"], _CONTEXT) as pool:
+            compiling = [pool.submit(compile_one, *task, waiting[task]) for task in waiting]
+            for done in as_completed(compiling):
+                answer = done.result()
+                yield answer
+                del waiting[answer["gpu"], answer["key"]]
+    except BrokenProcessPool:  # Triton's compiler has ended a process: which candidate's?
+        left = [(*task, kernel) for task, kernel in waiting.items()]
+        yield from _each_in_a_process(compile_one, left, _ended_by_the_compiler)
 
 
-def _each_in_a_process(tasks: list[tuple[int, str]]) -> Iterator[dict[str, Any]]:
-    """Lower in processes of their own, as many at a time as there are cores.
+def _ended_by_the_compiler(task: Any, exitcode: int) -> dict[str, Any]:
+    number, key, _ = task
+    code = MachineCode(error=f"Triton's compiler ended its process (exit {exitcode})")
+    return {"kind": "compiled", "gpu": number, "key": key, "code": code.to_dict()}
+
+
+def _ended_lowering(task: Any, exitcode: int) -> NoReturn:
+    raise RuntimeError(f"lowering ended with exit {exitcode}")
+
+
+def _each_in_a_process(
+    function: Callable[..., dict[str, Any]],
+    tasks: list[Any],
+    ended: Callable[[Any, int], dict[str, Any]],
+) -> Iterator[dict[str, Any]]:
+    """Call `function` for each task in a process of its own, as many at a time as there are cores.
 
     Inductor keeps generated code under keys without the GPU: a process lowers for one GPU only.
+
+    Args:
+        ended: answers for a task whose process has ended without an answer.
     """
     waiting = list(tasks)
     running: dict[Any, Any] = {}
     while waiting or running:
         while waiting and len(running) < _request["workers"]:
             here, there = _CONTEXT.Pipe(duplex=False)
-            process = _CONTEXT.Process(target=_send, args=(there, waiting.pop(0)))
+            task = waiting.pop(0)
+            process = _CONTEXT.Process(target=_send, args=(there, function, task))
             process.start()
             there.close()
-            running[here] = process
+            running[here] = process, task
         ready: Any
         for ready in multiprocessing.connection.wait(list(running)):
-            process = running.pop(ready)
+            process, task = running.pop(ready)
             try:
                 answer = ready.recv()
             except EOFError:
                 process.join()
-                raise RuntimeError(f"lowering ended with exit {process.exitcode}") from None
+                answer = ended(task, process.exitcode)
             process.join()
             yield answer
 
 
-def _send(connection: Any, task: tuple[int, str]) -> None:
-    connection.send(lower_arm(*task))
+def _send(connection: Any, function: Callable[..., dict[str, Any]], task: Any) -> None:
+    connection.send(function(*task))
 
 
 def _check_torch() -> None:

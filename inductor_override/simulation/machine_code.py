@@ -73,8 +73,7 @@ def compile_kernel(key: str, kernel: CandidateKernel, cache_folder: Path | None)
     try:
         binary = _compile(kernel)
     except Exception as error:  # whatever Triton's passes and ptxas raise
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        return MachineCode(error=lines[-1][:200], seconds=time.perf_counter() - started)
+        return MachineCode(error=_reason(error), seconds=time.perf_counter() - started)
     result = _inspect(binary, kernel, time.perf_counter() - started)
     if kept is not None:
         _keep(kept, result)
@@ -155,3 +154,11 @@ def _keep(path: Path, result: MachineCode) -> None:
         written.replace(path)
     except OSError:
         pass  # a full disk or a folder that cannot be written costs time, not the answer
+
+
+def _reason(error: BaseException) -> str:
+    """The line of a compiler's error that says why: ptxas' own, else the last."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith("Repro command")]
+    fatal = [line for line in lines if line.startswith("ptxas fatal")]
+    return (fatal or lines or [type(error).__name__])[-1][:200]
