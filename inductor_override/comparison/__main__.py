@@ -51,9 +51,12 @@ def reference(question: Question, folder: Path) -> dict[str, Any]:
 def measure(request: dict[str, Any], question: Question, arm: Arm) -> Iterator[dict[str, Any]]:
     """Compile each case as the arm says, check it, and time it if that is asked for."""
     import torch
+    import torch._inductor.config
 
     if arm.precision is not None:
         torch.set_float32_matmul_precision(arm.precision)
+    if request["vector_code"]:
+        torch._inductor.config.cpp.vec_isa_ok = True
     cases = make_cases(question)
     if _fingerprints(cases) != request["built"]:
         raise WorkloadError(

@@ -39,7 +39,7 @@ class Processes:
         self.question, self._path = question, path
         self.layers: list[dict[str, Any]] = []
         self._built: list[list[float]] = []
-        self._known: dict[str, str] = {}
+        self._vector_code = False
         self._folder = Path(tempfile.mkdtemp(prefix="inductor-override-compare-"))
 
     def close(self) -> None:
@@ -62,8 +62,7 @@ class Processes:
             raise ComparisonError(found[-1]["message"], found[-1]["detail"])
         self.layers = found[-1]["layers"]
         self._built = found[-1]["environment"]["built"]
-        if found[-1]["vector_code"]:
-            self._known = {"TORCHINDUCTOR_VEC_ISA_OK": "1"}
+        self._vector_code = found[-1]["vector_code"]
         return found[-1]
 
     def run(self, step: Step, arm: Arm) -> Run:
@@ -90,6 +89,7 @@ class Processes:
             "arm": asdict(arm),
             "layers": self.layers,
             "built": self._built,
+            "vector_code": self._vector_code,
             "timed": run.step.timed,
         }
         try:
@@ -125,7 +125,6 @@ class Processes:
         }
         return {
             **kept,
-            **self._known,
             ENV_COMPARING: "1",
             "PYTHONPATH": python_path(self._path),
             "PYTHONIOENCODING": "utf-8",
