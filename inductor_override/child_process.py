@@ -7,8 +7,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Collection, Generator, Mapping
-from contextlib import suppress
+import threading
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 
@@ -41,34 +42,76 @@ def answers(
     """
     there = os.path.join(folder, "cwd")
     os.makedirs(there, exist_ok=True)
-    with open(os.path.join(folder, "said"), "w+", encoding="utf-8", errors="replace") as said:
-        child = subprocess.Popen(
+    with (
+        open(os.path.join(folder, "said"), "w+", encoding="utf-8", errors="replace") as said,
+        process(
             [sys.executable, "-m", module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=said,
-            encoding="utf-8",
             cwd=there,
             env=environment,
-            # Ctrl-C is for this process, which then ends the other.
-            start_new_session=True,
-        )
+        ) as child,
+    ):
         assert child.stdin is not None
         assert child.stdout is not None
-        try:
-            with suppress(BrokenPipeError), child.stdin:
-                json.dump(request, child.stdin)
-            for line in child.stdout:
-                yield json.loads(line)
-            if child.wait() != 0:
-                said.seek(0)
-                raise ChildEnded(child.returncode, said.read())
-        finally:
-            end(child)
+        with suppress(BrokenPipeError), child.stdin:
+            json.dump(request, child.stdin)
+        for line in child.stdout:
+            yield json.loads(line)
+        if child.wait() != 0:
+            said.seek(0)
+            raise ChildEnded(child.returncode, said.read())
 
 
-def end(child: subprocess.Popen[str]) -> None:
-    """End the process, if it has not, and those that it has started."""
+@contextmanager
+def process(arguments: Sequence[str], **how: Any) -> Iterator[subprocess.Popen[str]]:
+    """Start a process; end it, and those that it has started, when the block ends.
+
+    Args:
+        **how: for `subprocess.Popen`.
+    """
+    child: subprocess.Popen[str] | None = None
+    try:
+        with _interrupts_later():
+            child = subprocess.Popen(
+                arguments,
+                encoding="utf-8",
+                errors="replace",
+                # Ctrl-C is for this process, which then ends the other.
+                start_new_session=True,
+                **how,
+            )
+        yield child
+    finally:
+        if child is not None:
+            _end(child)
+
+
+@contextmanager
+def _interrupts_later() -> Iterator[None]:
+    """Keep an interrupt until the block has ended: within Popen nobody knows the child yet."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    names = ("SIGINT", "SIGTERM", "SIGHUP")
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    before = {
+        number: signal.signal(number, lambda number, frame: came.append(number))
+        for number in numbers
+        if callable(signal.getsignal(number))
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for number in came:
+        signal.raise_signal(number)
+
+
+def _end(child: subprocess.Popen[str]) -> None:
     with suppress(ProcessLookupError):
         if hasattr(os, "killpg"):
             os.killpg(child.pid, signal.SIGKILL)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from inductor_override.child_environment import with_override
-from inductor_override.child_process import ChildEnded, answers, end, python_path
+from inductor_override.child_process import ChildEnded, answers, process, python_path
 from inductor_override.comparison.arms import Arm
 from inductor_override.comparison.errors import ComparisonError
 from inductor_override.comparison.question import Question
@@ -144,26 +144,20 @@ class Processes:
             environment = with_override(environment, arm.min_sms, arm.options)
         began = time.monotonic()
         try:
-            child = subprocess.Popen(
+            with process(
                 words,
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                encoding="utf-8",
-                errors="replace",
-                start_new_session=True,
-            )
+            ) as child:
+                assert child.stdout is not None
+                output = child.stdout.read()
+                child.wait()
         except OSError as error:
             raise ComparisonError(
                 f"--command: {words[0]} cannot be started: {error.strerror}"
             ) from None
-        try:
-            assert child.stdout is not None
-            output = child.stdout.read()
-            child.wait()
-        finally:
-            end(child)
         if child.returncode != 0:
             message = f"the command ended with exit status {child.returncode}"
             run.failed = {"message": message, "detail": _last_lines(output)}
