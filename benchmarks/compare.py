@@ -26,15 +26,22 @@ MODELS = Path(__file__).parent / "compare_models.py"
 def harness() -> None:
     """A call's time by the harness, over its time in a bare loop: of the same call, in turns."""
     ratios = []
-    for _ in range(20):
-        bare = []
-        for _ in range(50):
-            began = time.perf_counter()
-            work()
-            bare.append(time.perf_counter() - began)
-        timed = sample(work, "cpu", 0.05).wall
-        ratios.append(statistics.median(timed) / statistics.median(bare))
+    for number in range(60):
+        medians = {}
+        for by in ("harness", "bare")[:: 1 if number % 2 else -1]:
+            times = sample(work, "cpu", 0.05).wall if by == "harness" else bare(60)[10:]
+            medians[by] = statistics.median(times)
+        ratios.append(medians["harness"] / medians["bare"])
     print(f"harness: a call of a millisecond / in a bare loop {common.middle(ratios)}", flush=True)
+
+
+def bare(count: int) -> list[float]:
+    times = []
+    for _ in range(count):
+        began = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - began)
+    return times
 
 
 def work() -> int:
