@@ -16,7 +16,7 @@ import click
 from inductor_override.cli import console, parameters
 from inductor_override.cli.errors import CannotError
 from inductor_override.cli.waiting import ended_by_signals, progress_of_processes
-from inductor_override.cli.workload import Asked, workload_options
+from inductor_override.cli.workload import Asked, answer_options, workload_options
 from inductor_override.comparison.arms import DEFAULT_ARMS, Arm
 from inductor_override.comparison.errors import ComparisonError
 from inductor_override.comparison.question import Question, suite, suites
@@ -111,14 +111,7 @@ def _arms(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) ->
     metavar="FILE",
     help="With --from: compare its arms with those of this older file.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the same as JSON.")
-@click.option(
-    "--html",
-    "html_file",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    metavar="FILE",
-    help="Write a page for someone who was not here.",
-)
+@answer_options
 @click.option(
     "--fail-if",
     type=click.Choice(("slower", "not-faster")),

@@ -15,7 +15,7 @@ from inductor_override import catalogue
 from inductor_override.catalogue import Gpu
 from inductor_override.cli import console, parameters
 from inductor_override.cli.errors import CannotError, FailedError, UnsupportedError
-from inductor_override.cli.workload import Asked, workload_options
+from inductor_override.cli.workload import Asked, answer_options, workload_options
 from inductor_override.simulation import SimulationError, UnknownTorchError
 from inductor_override.workload.errors import WorkloadError
 
@@ -71,14 +71,7 @@ _DEMO_GPU = "RTX 3060"
 )
 @click.option("--no-compile", is_flag=True, help="Do not compile the candidates: only count them.")
 @click.option("--show-code", is_flag=True, help="Print the forced kernels as Inductor writes them.")
-@click.option("--json", "as_json", is_flag=True, help="Print the same facts as JSON.")
-@click.option(
-    "--html",
-    "html_file",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    metavar="FILE",
-    help="Write a page for someone who was not here.",
-)
+@answer_options
 def explain(
     asked: Asked,
     dynamic: bool,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import click
@@ -56,6 +57,25 @@ _OPTIONS = (
         "float16; a model keeps its own]",
     ),
 )
+
+
+_ANSWERS = (
+    click.option("--json", "as_json", is_flag=True, help="Print the same facts as JSON."),
+    click.option(
+        "--html",
+        "html_file",
+        type=click.Path(dir_okay=False, writable=True, path_type=Path),
+        metavar="FILE",
+        help="Write a page for someone who was not here.",
+    ),
+)
+
+
+def answer_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command --json and --html, as its arguments `as_json` and `html_file`."""
+    for option in reversed(_ANSWERS):
+        command = option(command)
+    return command
 
 
 @dataclass(frozen=True)
