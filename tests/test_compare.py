@@ -97,6 +97,23 @@ def test_a_budget_stops_with_what_there_is_and_resume_goes_on(command, tmp_path)
     assert len(after.runs_of(ROUND, 1)) >= 6
 
 
+def test_a_round_that_lost_its_second_half_is_measured_anew(command, tmp_path):
+    file = tmp_path / "result.json"
+    assert run(*command, "--rounds", "3", "--output", str(file)).exit_code == 0
+    facts = json.loads(file.read_text())
+    first, second = (
+        next(r for r in facts["runs"] if r["step"] == {**r["step"], **step})
+        for step in ({"phase": "round", "round": 1, "arm": n} for n in (0, 1))
+    )
+    facts["runs"].remove(second)
+    file.write_text(json.dumps(facts))
+    done = run(*command, "--rounds", "3", "--output", str(file), "--resume")
+    assert done.exit_code == 0, done.output
+    now = {r.step.round: r.figure for r in read(file).runs_of(ROUND, 0)}
+    assert now[1] != first["figure"]
+    assert len(now) == len(read(file).runs_of(ROUND, 1)) == 3
+
+
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs POSIX signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_keeps_what_there_is_and_leaves_no_process(command, tmp_path, number):

@@ -264,3 +264,20 @@ def test_samples_are_those_of_the_call_alone():
     samples = timing.sample(call, "cpu", 0.1)
     assert len(samples.wall) >= timing.FEWEST
     assert 0.002 <= min(samples.wall) < 0.00202
+
+
+def test_calls_that_still_become_faster_are_no_samples():
+    import time
+
+    calls = []
+
+    def call():
+        calls.append(None)
+        ends = time.perf_counter() + max(0.0005, 0.005 - 0.0003 * len(calls))
+        while time.perf_counter() < ends:
+            pass
+
+    samples = timing.sample(call, "cpu", 0.3)
+    assert samples.steady
+    assert samples.warm_up > 15
+    assert sorted(samples.wall)[len(samples.wall) // 2] < 0.0006
