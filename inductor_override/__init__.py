@@ -16,12 +16,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from inductor_override.api import disable, enable, options, override
+    from inductor_override.api import disable, enable, options, override, report
     from inductor_override.comparison import compare
     from inductor_override.errors import NoEffectWarning, UnsupportedTorchError
     from inductor_override.explanation import explain
     from inductor_override.scope import Scope
     from inductor_override.status_report import Status, status
+    from inductor_override.tuning_report import TuningReport
 
 __version__ = "0.1.0"
 
@@ -29,6 +30,7 @@ __all__ = [
     "NoEffectWarning",
     "Scope",
     "Status",
+    "TuningReport",
     "UnsupportedTorchError",
     "__version__",
     "compare",
@@ -37,16 +39,18 @@ __all__ = [
     "explain",
     "options",
     "override",
+    "report",
     "status",
 ]
 
 _DEFINED_IN = {
-    "api": ("disable", "enable", "options", "override"),
+    "api": ("disable", "enable", "options", "override", "report"),
     "comparison": ("compare",),
     "explanation": ("explain",),
     "errors": ("NoEffectWarning", "UnsupportedTorchError"),
     "scope": ("Scope",),
     "status_report": ("Status", "status"),
+    "tuning_report": ("TuningReport",),
 }
 
 

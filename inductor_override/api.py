@@ -17,6 +17,7 @@ from inductor_override.request.inductor_options import (
 from inductor_override.request.min_sms import check_min_sms
 from inductor_override.request.names import CONFIG, ENV_DISABLE, ENV_OPTION, OPTION, TORCH_DECIDES
 from inductor_override.scope import Scope
+from inductor_override.tuning_report import TuningReport
 
 
 def override(min_sms: int = 0, *, isolate: bool = False, **inductor_config: Any) -> Scope:
@@ -142,6 +143,15 @@ def options(mode: str | None = None, *, min_sms: int = 0, **inductor_config: Any
             "options(mode='max-autotune'), or add max_autotune_gemm=True"
         )
     return {**chosen, OPTION: value}
+
+
+def report() -> TuningReport:
+    """What was compiled and tuned in this process while the package was installed.
+
+    In scopes, and under `enable`, `options` and the environment variable; also after `disable`.
+    The figures are torch's own; before torch 2.6 it does not tell what its tuner measured.
+    """
+    return TuningReport.of(installation.counts)
 
 
 def make_available() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Callable
 from typing import Final
 
 log: Final = logging.getLogger("inductor_override")
@@ -32,6 +33,12 @@ def say_once(sentence: str, key: str | None = None) -> None:
 def say(sentence: str) -> None:
     """Log a warning, with the name of the package in front."""
     log.warning("%s: %s", _SENDER, sentence)
+
+
+def log_line(sentence: Callable[[], str]) -> None:
+    """Log what happened, for who wants to know: at the level INFO."""
+    if log.isEnabledFor(logging.INFO):
+        log.info("%s: %s", _SENDER, sentence())
 
 
 def warn_once(sentence: str) -> None:

@@ -16,16 +16,17 @@ import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from inductor_override.config_store.base import ConfigStore
 from inductor_override.request.names import OPTION
+from inductor_override.tuning import Tuned
 
 
 @dataclass(eq=False)
 class Counts:
-    """What was seen while a scope was open, over all times that it was entered."""
+    """What was seen while a scope was open, over all times that it was entered, or in a process."""
 
     consulted: int = 0
     """Questions to the gate."""
@@ -38,13 +39,18 @@ class Counts:
     """Of these: with a list of GEMM backends that lacks TRITON."""
     beyond_cpu: int = 0
     """Of these: with an input that is not on the CPU."""
+    from_cache: int = 0
+    """Of the graphs: what torch took from its caches."""
+    tuned: list[Tuned] = field(default_factory=list)
+    """What torch's tuner told."""
 
-    def now(self) -> tuple[int, ...]:
-        return tuple(vars(self).values())
+    def now(self) -> Counts:
+        return replace(self, tuned=self.tuned.copy())
 
-    def since(self, before: tuple[int, ...]) -> Counts:
+    def since(self, before: Counts) -> Counts:
         """What was counted after `now` had returned `before`."""
-        return Counts(*(count - then for count, then in zip(self.now(), before, strict=True)))
+        counted = {k: n - getattr(before, k) for k, n in vars(self).items() if k != "tuned"}
+        return Counts(**counted, tuned=self.tuned[len(before.tuned) :])
 
 
 @dataclass(eq=False)
@@ -67,7 +73,7 @@ class GraphValues(NamedTuple):
     """What a graph is compiled with, to be applied again when its backward is compiled."""
 
     counts: tuple[Counts, ...]
-    """Of the scopes that were open: a backward graph counts for them."""
+    """Of the process and of the scopes that were open: a backward graph counts for them."""
     values: dict[str, Any]
     """The package's option, and the other options of the scopes that were open."""
 
@@ -86,10 +92,11 @@ class OpenScopes:
 
     Args:
         lock: the installation's. It is not held while the gate is asked.
+        process_counts: what was seen in this process, in a scope or not.
     """
 
-    def __init__(self, store: ConfigStore, lock: threading.RLock) -> None:
-        self.store, self.lock = store, lock
+    def __init__(self, store: ConfigStore, lock: threading.RLock, process_counts: Counts) -> None:
+        self.store, self.lock, self.process_counts = store, lock, process_counts
         self._in_process: _Entries = ()
 
     def here(self) -> _Entries:
@@ -102,10 +109,12 @@ class OpenScopes:
 
     def counts_here(self) -> Collection[Counts]:
         """Where to count what happens here; each once, also for a scope that is entered twice."""
-        entries = self.here()
-        if len(entries) == 1:
-            return (entries[0].counts,)
-        return {entry.counts for entry in entries}
+        return dict.fromkeys((self.process_counts, *(entry.counts for entry in self.here())))
+
+    def count_tuned(self, operation: Tuned) -> None:
+        """Note what torch's tuner told in this thread."""
+        for counts in self.counts_here():
+            counts.tuned.append(operation)
 
     def open(self, entry: Entry) -> None:
         """Apply the entry's values; all of them or, with the error raised, none.
@@ -168,8 +177,7 @@ class OpenScopes:
         """What a graph that is compiled here and now is compiled with."""
         entries = self.here()
         keys = dict.fromkeys((OPTION, *(key for entry in entries for key in entry.values)))
-        counts = tuple(dict.fromkeys(entry.counts for entry in entries))
-        return GraphValues(counts, {key: self._read(key) for key in keys})
+        return GraphValues(tuple(self.counts_here()), {key: self._read(key) for key in keys})
 
     @contextmanager
     def reopen(self, graph: GraphValues) -> Iterator[None]:

@@ -9,15 +9,17 @@ import sys
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from types import CodeType, FrameType, TracebackType
+from types import CodeType, TracebackType
 from typing import Any, TypeVar, cast
 
 from inductor_override.errors import NoEffectWarning
 from inductor_override.install.installation import installation
-from inductor_override.messages import say_once
+from inductor_override.messages import log_line, say_once
 from inductor_override.open_scopes import Counts, Entry, opened_here
 from inductor_override.request.environment import switch_problem, switched_off
 from inductor_override.request.names import OPTION
+from inductor_override.tuning_report import TuningReport
+from inductor_override.users_code import check_decorated, users_frame
 
 F = TypeVar("F", bound=Callable[..., Any])
 _warned: dict[Any, Any] = {}
@@ -41,7 +43,7 @@ class Scope:
         self._counts = Counts()
         self._used = False
         self._warned: dict[Any, Any] = {}
-        frame, _ = _users_frame()
+        frame, _ = users_frame()
         self._made_at = frame.f_code.co_filename, frame.f_lineno
 
     def __reduce__(self) -> Any:
@@ -80,6 +82,10 @@ class Scope:
     def graphs_compiled(self) -> int:
         return self._counts.graphs
 
+    def report(self) -> TuningReport:
+        """What was compiled and tuned in this scope so far, from torch's own figures."""
+        return TuningReport.of(self._counts)
+
     def __repr__(self) -> str:
         given = dict(self._values)
         min_sms = given.pop(OPTION)
@@ -87,10 +93,7 @@ class Scope:
         return f"override(min_sms={min_sms}{', isolate=True' if self._isolate else ''}{extra})"
 
     def _repr_html_(self) -> str:
-        return (
-            f"<code>{html.escape(repr(self))}</code>: the gate was asked {self.consulted} times, "
-            f"{self.passed} times it was open; {self.graphs_compiled} graphs compiled"
-        )
+        return f"<code>{html.escape(repr(self))}</code>{self.report()._repr_html_()}"
 
     def __enter__(self) -> Scope:
         self._used = True
@@ -128,7 +131,7 @@ class Scope:
         self._used = True
         if isinstance(function, (staticmethod, classmethod)):
             return cast(F, type(function)(self(function.__func__)))
-        _check_decorated(function)
+        check_decorated(function)
         calls = _Calls(self, getattr(inspect.unwrap(function), "__code__", None))
 
         decorated: Any
@@ -196,6 +199,7 @@ class Scope:
     ) -> None:
         counts = entry.counts.since(entry.before)
         if counts.graphs or counts.consulted:
+            log_line(lambda: f"{self!r}: {TuningReport.of(counts).line()}")
             if why := _why_nothing_opened(counts):
                 say_once(f"{self!r}: graphs were compiled, {why}", key=f"{self!r} {why}")
             return
@@ -223,7 +227,7 @@ class Scope:
             where = (decorates.co_filename, decorates.co_firstlineno)
             warnings.warn_explicit(message, category, *where, registry=self._warned)
             return
-        _, level = _users_frame()
+        _, level = users_frame()
         warnings.warn(message, category, stacklevel=level)
 
     def _warn_where_made(self, category: type[Warning], message: str) -> None:
@@ -245,36 +249,6 @@ class _Calls:
 
     def __exit__(self, exc_type: type[BaseException] | None, *exception: object) -> None:
         self._scope._exit(failed=exc_type is not None, decorates=self._decorates)
-
-
-_BETWEEN = {__name__, f"{__package__}.api", "contextlib", "copy", "pickle"}
-"""Modules that may be between a user's line and the package."""
-
-
-def _users_frame() -> tuple[FrameType, int]:
-    """The innermost frame that is a user's, and its stack level for the caller of this."""
-    frame, level = sys._getframe(2), 2
-    while frame.f_globals.get("__name__") in _BETWEEN and frame.f_back is not None:
-        frame, level = frame.f_back, level + 1
-    return frame, level
-
-
-def _check_decorated(function: Any) -> None:
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise TypeError(
-            f"{function.__qualname__} is a generator: the scope would be open in its caller "
-            "too, between two values. Open it inside, with `with`"
-        )
-    if getattr(function, "__globals__", {}).get("__name__") == "contextlib":
-        raise TypeError(
-            f"{function.__qualname__} makes a context manager: the scope would be open while "
-            "it is made, not in its `with` block. Open it inside, with `with`"
-        )
-    if not inspect.isroutine(function):
-        raise TypeError(
-            f"override() decorates functions, not {type(function).__name__} objects. For one "
-            "model use torch.compile(model, options=inductor_override.options(...))"
-        )
 
 
 def _why_nothing_opened(counts: Counts) -> str | None:

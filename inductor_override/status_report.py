@@ -144,9 +144,7 @@ def _verdict(value: Any, live: bool) -> str:
             return f"waiting: {ENV_OPTION} is read when torch imports Inductor"
         return "off: torch decides. No scope is open here, and enable() was not called"
     later = f". {ENV_DISABLE}=1 came too late" if off else ""
-    if installation.upstream_default is not None:
-        later += f". This torch has its own {OPTION}: that is set, the gate is not touched"
-    elif installation.gate_hook is None:
+    if installation.gate_hook is None:
         later += ". The gate is hooked when torch imports it"
     elif not live:
         later += ". Someone assigned to the gate: the hook goes on top before the gate is asked"

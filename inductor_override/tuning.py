@@ -6,11 +6,12 @@ kernel the tuner took, not what a model gains.
 
 from __future__ import annotations
 
+import importlib
 import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 SELECT_ALGORITHM = "torch._inductor.select_algorithm"
@@ -46,6 +47,8 @@ class Tuned:
         candidates: how many were timed.
         failed: how many of them could not be run.
         library: the fastest call of a library, if any ran.
+        seconds: how long torch took to compile and time the candidates; 0 where it had the times in
+            a cache.
     """
 
     op: str
@@ -55,6 +58,7 @@ class Tuned:
     candidates: int
     failed: int
     library: Timed | None
+    seconds: float = 0.0
 
     @property
     def winner(self) -> Timed | None:
@@ -85,6 +89,7 @@ class Tuned:
             data["candidates"],
             data["failed"],
             Timed(**library) if library else None,
+            data.get("seconds", 0.0),
         )
 
 
@@ -94,26 +99,73 @@ def available() -> bool:
     return module is not None and hasattr(module, "add_feedback_saver")
 
 
+class Listener:
+    """Has a function called for each operation that Inductor tunes, whoever compiles it.
+
+    Args:
+        to: the function; it is called in the thread that compiles.
+    """
+
+    def __init__(self, to: Callable[[Tuned], None]) -> None:
+        self._to = to
+        self._seen: dict[str, tuple[list[float], int]] = {}
+
+    def attach(self) -> None:
+        """Listen, if this torch tells. Does nothing while it listens already."""
+        if not available() or self._save in self._savers():
+            return
+        self._seen = {name: (times, len(times)) for name, times in _noted_by_torch().items()}
+        sys.modules[SELECT_ALGORITHM].add_feedback_saver(self._save)
+
+    def detach(self) -> None:
+        """Listen no longer. Can be called again."""
+        if self._save in self._savers():
+            self._savers().remove(self._save)
+
+    @staticmethod
+    def _savers() -> list[Any]:
+        # torch makes the cache for the first saver, or for the first operation.
+        cache = getattr(sys.modules.get(SELECT_ALGORITHM), "_ALGORITHM_SELECTOR_CACHE", None)
+        return getattr(cache, "feedback_saver_fns", [])
+
+    def _save(self, timings: Any, name: Any, inputs: Any, choices: Any, *more: Any) -> None:
+        seconds = self._seconds(str(name))
+        if timings:
+            self._to(replace(_read(str(name), inputs, timings), seconds=seconds))
+
+    def _seconds(self, name: str) -> float:
+        """What torch has noted for this operation since it was last looked at; 0: nothing timed.
+
+        Two threads that tune the same operation at once get the sum of both, in one of them.
+        """
+        new: dict[str, list[float]] = {}
+        for phase in ("precompiling", "autotuning"):
+            key = f"{name}_template_{phase}"
+            times = _noted_by_torch().get(key, [])
+            seen, count = self._seen.get(key, (times, 0))
+            new[phase] = times[count if seen is times else 0 :]  # a reset of Dynamo makes new lists
+            self._seen[key] = times, len(times)
+        return sum(new["precompiling"] + new["autotuning"]) if new["autotuning"] else 0.0
+
+
+def _noted_by_torch() -> dict[str, list[float]]:
+    """Seconds by phase of a compile, as `torch._dynamo.utils.compile_times` tells them."""
+    noted: dict[str, list[float]] = vars(sys.modules["torch._dynamo.utils"])[
+        "compilation_time_metrics"
+    ]
+    return noted
+
+
 @contextmanager
 def listening(to: Callable[[Tuned], None]) -> Iterator[None]:
     """Call `to` for each operation that Inductor tunes in the block, whoever compiles it."""
-    import torch._inductor.select_algorithm as select_algorithm
-
-    if not available():
-        yield
-        return
-
-    def saver(timings: Any, name: Any, inputs: Any, choices: Any, *more: Any) -> None:
-        if timings:
-            to(_read(str(name), inputs, timings))
-
-    select_algorithm.add_feedback_saver(saver)
+    importlib.import_module(SELECT_ALGORITHM)
+    listener = Listener(to)
+    listener.attach()
     try:
         yield
     finally:
-        cache = select_algorithm._ALGORITHM_SELECTOR_CACHE  # add_feedback_saver has made it
-        if cache is not None and saver in cache.feedback_saver_fns:
-            cache.feedback_saver_fns.remove(saver)
+        listener.detach()
 
 
 def _read(name: str, inputs: Any, timings: dict[Any, float]) -> Tuned:

@@ -24,6 +24,7 @@ from inductor_override.simulation import install_gpu, lower
 
 install_gpu(catalogue.find("RTX 3060"))
 import torch._inductor.config as config
+from inductor_override.tuning import Listener
 from torch._inductor import select_algorithm
 from torch._inductor.select_algorithm import AlgorithmSelectorCache, TritonTemplateCaller
 
@@ -44,6 +45,8 @@ select_algorithm.add_feedback_saver(
         (name, [choice.name for choice in choices], {c.name: t for c, t in timings.items()})
     )
 )
+heard = []
+Listener(heard.append).attach()
 seen = {}
 for step, min_sms in (("stock", None), ("override", 0), ("after", None)):
     reports.clear()
@@ -55,6 +58,7 @@ for step, min_sms in (("stock", None), ("override", 0), ("after", None)):
             with io.override(min_sms=min_sms):
                 result = lower(256, 128, 512)
     seen[step] = {"kernels": result.kernels, "reports": list(reports)}
+seen["heard"] = [each.to_dict() for each in heard]
 print(json.dumps(seen))
 """
 
@@ -94,6 +98,13 @@ class TestReport:
         for step in ("stock", "after"):
             assert seen[0][step]["reports"] == []
             assert seen[0][step]["kernels"][0] == "extern_kernels.mm"
+
+    def test_the_package_reads_who_won_and_by_how_much(self, seen):
+        [tuned] = seen[0]["heard"]
+        assert (tuned["op"], tuned["sizes"]) == ("mm", ["256x128", "128x512"])
+        assert tuned["fastest"][0]["kind"] == "triton"
+        assert tuned["library"] == {"name": "mm", "kind": "library", "milliseconds": 5.5}
+        assert tuned["over_library"] == 5.5 / tuned["fastest"][0]["milliseconds"]
 
     def test_torchs_table_is_printed(self, seen):
         assert "AUTOTUNE mm(256x128, 128x512)" in seen[1]

@@ -15,7 +15,6 @@ import torch._inductor.config as config
 import torch._inductor.utils as utils
 from internals import select as patches
 from this_torch import (
-    CONFIG_HAS_ENTRIES,
     GATE_TAKES_DEVICE,
     RELEASE,
     THREADS_KEEP_COPIES,
@@ -233,31 +232,16 @@ def test_the_error_reaches_the_user_and_changes_nothing(monkeypatch, no_trace):
     assert no_trace.differences() == []
 
 
-def test_an_option_of_torchs_own_of_that_name_is_set_and_the_gate_left_alone(
-    compiled, caplog, monkeypatch
-):
+def test_an_option_of_torchs_own_of_that_name_is_left_to_the_user(no_trace):
     """Stood in for by adding one, as a torch to come might have it."""
-    for name in ("_hash_dirty_var", "_get_dict_dirty_keys_var"):  # new ones are put in their place
-        if name in vars(config):
-            monkeypatch.setitem(vars(config), name, vars(config)[name])
     store = patches.serving(torch.__version__).store(config)
     store.add(41)
-    if CONFIG_HAS_ENTRIES:
-        config._config["max_autotune_gemm_min_sms"].default = 41  # a plain int, as torch's own
     try:
         gate = vars(utils)["is_big_gpu"]
-        with io.override(min_sms=3) as scope:
-            assert config.max_autotune_gemm_min_sms == 3
-            assert vars(utils)["is_big_gpu"] is gate
-            assert "has its own" in io.status().verdict
-            compiled()
-        assert scope.graphs_compiled == 1
+        with pytest.raises(UnsupportedTorchError, match="inductor-override is not needed"):
+            io.enable(min_sms=5)
         assert config.max_autotune_gemm_min_sms == 41
-        io.enable(min_sms=5)
-        assert config.max_autotune_gemm_min_sms == 5
-        assert type(config.max_autotune_gemm_min_sms) is int
-        io.disable()
-        assert config.max_autotune_gemm_min_sms == 41
-        assert caplog.text.count("does not touch the gate") == 1
+        assert vars(utils)["is_big_gpu"] is gate
+        assert "an option max_autotune_gemm_min_sms of its own" in io.status().problem
     finally:
         store.remove()

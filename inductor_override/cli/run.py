@@ -8,16 +8,18 @@ import io
 import os
 import shutil
 import signal
+from pathlib import Path
 
 import click
 
 import inductor_override
 from inductor_override.child_environment import with_override
 from inductor_override.cli import parameters, reach
-from inductor_override.cli.errors import EndError, UnsupportedError
+from inductor_override.cli.errors import CannotError, EndError, UnsupportedError
 from inductor_override.cli.settings import checked_settings
 from inductor_override.request.environment import switched_off
-from inductor_override.request.names import ENV_DISABLE
+from inductor_override.request.names import ENV_DISABLE, ENV_REPORT, ENV_REPORT_BY
+from inductor_override.tuning_report import TO_STDERR
 
 
 class NotFoundError(EndError):
@@ -30,6 +32,25 @@ class NotExecutableError(EndError):
     """Ends the command with 126, as a shell and env(1) do."""
 
     exit_code = 126
+
+
+def _report_file(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> str | None:
+    """An absolute path: COMMAND may change its folder. The file is emptied."""
+    if value is None or value == TO_STDERR:
+        return value
+    path = Path(value).absolute()
+    if path.suffix not in (".json", ".jsonl"):
+        raise CannotError(
+            f"--report {value!r} is not valid; allowed: a file that ends in .jsonl, or nothing "
+            "between --report and -- (inductor-override run --report -- python train.py)"
+        )
+    try:
+        path.write_text("", "utf-8")
+    except OSError as error:
+        raise CannotError(f"--report {value!r} cannot be written: {error.strerror}") from None
+    return str(path)
 
 
 @click.command(context_settings={"allow_interspersed_args": False})
@@ -48,8 +69,19 @@ class NotExecutableError(EndError):
     metavar="OPTION=VALUE",
     help="Another option of torch._inductor.config, for the whole process. Can be repeated.",
 )
+@click.option(
+    "--report",
+    callback=_report_file,
+    is_flag=False,
+    flag_value=TO_STDERR,
+    metavar="[FILE]",
+    help="At the end of each process that compiled a graph, say what torch's tuner measured: on "
+    "standard error, or as one JSON object a line in FILE (.jsonl). Needs `--` before COMMAND.",
+)
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def run(min_sms: int, settings: tuple[str, ...], command: tuple[str, ...]) -> None:
+def run(
+    min_sms: int, settings: tuple[str, ...], report: str | None, command: tuple[str, ...]
+) -> None:
     """Start COMMAND with the override on in it and in its Python children.
 
     Works on every torch from 2.0 on, also for commands that start Python in turn: torchrun,
@@ -59,6 +91,7 @@ def run(min_sms: int, settings: tuple[str, ...], command: tuple[str, ...]) -> No
     \b
         inductor-override run -- python train.py
         inductor-override run --min-sms 28 -- torchrun --nproc-per-node 2 train.py
+        inductor-override run --report tuned.jsonl -- python train.py
     """
     environment = dict(os.environ)  # before torch is imported: it sets variables of its own
     chosen = checked_settings(settings)
@@ -70,6 +103,8 @@ def run(min_sms: int, settings: tuple[str, ...], command: tuple[str, ...]) -> No
     if program is None:
         raise NotFoundError(f"command not found: {command[0]}")
     environment = with_override(environment, min_sms, chosen)
+    if report:
+        environment |= {ENV_REPORT: report, ENV_REPORT_BY: str(os.getpid())}
     if switched_off():
         click.echo(f"inductor-override: the override is off: {ENV_DISABLE}=1", err=True)
     if notice := reach.notice(command, environment):

@@ -13,6 +13,7 @@ from inductor_override.hooks.compile_child import ChildHook
 from inductor_override.hooks.gate import Gate
 from inductor_override.open_scopes import Counts, GraphValues
 from inductor_override.request.names import OPTION, TORCH_DECIDES
+from inductor_override.tuning import Listener
 
 
 class _ThreadState(threading.local):
@@ -47,11 +48,12 @@ class CompileHooks:
     """The hooks on Inductor's compiler.
 
     Args:
+        tuner: hears what torch's tuner measured.
         keeper: keeps the option in the config while a graph is compiled.
     """
 
-    def __init__(self, gate: Gate, child: ChildHook, keeper: Keeper) -> None:
-        self.gate, self.child, self.keeper = gate, child, keeper
+    def __init__(self, gate: Gate, child: ChildHook, tuner: Listener, keeper: Keeper) -> None:
+        self.gate, self.child, self.tuner, self.keeper = gate, child, tuner, keeper
         self.store, self.scopes = gate.store, gate.scopes
 
     def on_compile(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
@@ -76,7 +78,9 @@ class CompileHooks:
                     self.keeper.reopen,
                     outside_compile,
                 )
+            hits = _cache_hits()
             result = wrapped(*args, **kwargs)
+            from_cache = _cache_hits() > hits
             if here.deepest == depth + 1:  # where all layers of options apply
                 self._trace()
         finally:
@@ -86,6 +90,7 @@ class CompileHooks:
         for counts in counted:
             if counts not in outer:  # not a layer of options, but a scope of its own in a compile
                 counts.graphs += 1
+                counts.from_cache += from_cache
         return result
 
     def on_graph(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
@@ -116,8 +121,7 @@ class CompileHooks:
         self.child.attach()
         self.scopes.drop_closed()
         counted = self.scopes.counts_here()
-        if counted:
-            self._count(counted, inputs)
+        self._count(counted, inputs)
         return counted
 
     def _trace(self) -> None:
@@ -129,6 +133,7 @@ class CompileHooks:
         config = self.store.config
         if not any(getattr(config, name, False) for name in self.gate.patch.autotune_switches):
             return
+        self.tuner.attach()
         backends = getattr(config, "max_autotune_gemm_backends", "TRITON")  # from 2.1 on
         tensor = sys.modules["torch"].Tensor
         found = inputs if isinstance(inputs, (list, tuple)) else ()
@@ -137,3 +142,10 @@ class CompileHooks:
             counts.autotuned += 1
             counts.without_triton += "TRITON" not in str(backends).upper()
             counts.beyond_cpu += beyond_cpu
+
+
+def _cache_hits() -> int:
+    """How many graphs torch has taken from its caches so far in this process."""
+    counters = vars(sys.modules["torch._dynamo.utils"])["counters"]
+    kinds = (("inductor", "fxgraph_cache_hit"), ("aot_autograd", "autograd_cache_hit"))
+    return sum(counters[group][name] for group, name in kinds if group in counters)

@@ -9,7 +9,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import partial
 from types import ModuleType
 from typing import Literal
 
@@ -22,9 +21,10 @@ from inductor_override.hooks.foreign import Foreign
 from inductor_override.hooks.gate import Gate
 from inductor_override.hooks.hook import Hook, Wrapper, load_wrapt
 from inductor_override.messages import say_once
-from inductor_override.open_scopes import Entry, GraphValues, OpenScopes
-from inductor_override.patches.select import Selection, patches, select
+from inductor_override.open_scopes import Counts, Entry, GraphValues, OpenScopes
+from inductor_override.patches.select import Selection, known_range, patches, select
 from inductor_override.request.names import COMPILE_FX, CONFIG, OPTION, TORCH_DECIDES, UTILS
+from inductor_override.tuning import Listener
 
 Holder = Literal["scope", "enable", "options", "environment", "graph"]
 _OWNERS = (UTILS, COMPILE_FX)
@@ -45,8 +45,8 @@ class Installation:
         """Who set it, for messages."""
         self.unsupported: str | None = None
         """Why torch cannot be patched, when it was last tried."""
-        self.upstream_default: int | None = None
-        """Where torch ships an option of this name: its default. Then the gate is not touched."""
+        self.counts = Counts()
+        """What was seen in this process while the package was installed."""
         self.selection: Selection | None = None
         self.store: ConfigStore | None = None
         self.scopes: OpenScopes | None = None
@@ -141,13 +141,10 @@ class Installation:
         self._finish_uninstalling()
         if self.store is None or self.scopes is None:
             return
-        default = min_sms
-        if self.upstream_default is not None and min_sms == TORCH_DECIDES:
-            default = self.upstream_default
         self.scopes.drop_closed()
         now = self.store.read(OPTION)
-        self.store.set_default(default)
-        if self.store.default_is_value and self.scopes.rebase(default):
+        self.store.set_default(min_sms)
+        if self.store.default_is_value and self.scopes.rebase(min_sms):
             self.store.write(OPTION, now)
 
     @contextmanager
@@ -197,19 +194,18 @@ class Installation:
         return selection
 
     def _install_option(self, store: ConfigStore) -> None:
-        self.store = store
-        self.scopes = OpenScopes(store, self.lock)
         if store.has(OPTION):
-            self.upstream_default = store.default()
-            self._undo.append(partial(store.set_default, self.upstream_default))
-            self._to_say.append(
-                f"this torch has an option of its own named {OPTION}: inductor-override sets that "
-                "option and does not touch the gate"
+            raise UnsupportedTorchError(
+                sys.modules["torch"].__version__,
+                known_range(),
+                [f"this torch has an option {OPTION} of its own"],
+                f"Set torch._inductor.config.{OPTION}: inductor-override is not needed",
             )
-        else:
-            # The undo comes first, here and below: an interrupt may stop what follows half-way.
-            self._undo.append(store.remove)
-            store.add(self.process_min_sms)
+        self.store = store
+        self.scopes = OpenScopes(store, self.lock, self.counts)
+        # The undo comes first, here and below: an interrupt may stop what follows half-way.
+        self._undo.append(store.remove)
+        store.add(self.process_min_sms)
 
     def _install_hooks(self, selection: Selection, owners: dict[str, ModuleType]) -> None:
         """Hook each row whose owner is imported. The environment has them imported one by one."""
@@ -220,8 +216,9 @@ class Installation:
             self._gate = Gate(
                 selection.patch, self.store, self.scopes, foreign, set_by=lambda: self.set_by
             )
-            self._undo += [self._child.detach, foreign.stop, self._gate.close]
-        gate, compiler = self._gate, CompileHooks(self._gate, self._child, self)
+            self._tuner = Listener(self.scopes.count_tuned)
+            self._undo += [self._child.detach, self._tuner.detach, foreign.stop, self._gate.close]
+        gate, compiler = self._gate, CompileHooks(self._gate, self._child, self._tuner, self)
         wrappers: dict[str, Wrapper] = {
             "gate": gate.on_gate,
             "consumer": gate.on_consumer,
@@ -231,8 +228,6 @@ class Installation:
         for row in selection.patch.targets:
             decides = row.role in ("gate", "consumer")
             if row.role in self._hooks or row.owner not in owners:
-                continue
-            if decides and self.upstream_default is not None:
                 continue
             if row.role == "consumer" and len(owners) < len(_OWNERS):
                 continue  # the kernels of torch 2.0 import it by name: they must find torch's own
@@ -266,7 +261,6 @@ class Installation:
             self._undo.pop()
         self._hooks = {}
         self._gate = self.selection = self.store = self.scopes = None
-        self.upstream_default = None
         self._undoing = False
 
     def after_fork(self) -> None:

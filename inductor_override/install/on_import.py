@@ -8,6 +8,7 @@ Inductor is, if a variable is set.
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 import threading
@@ -21,6 +22,8 @@ from inductor_override.request.names import (
     CONFIG,
     ENV_DISABLE,
     ENV_OPTION,
+    ENV_REPORT,
+    ENV_REPORT_BY,
     ENV_SETTINGS,
     UTILS,
 )
@@ -66,6 +69,8 @@ def wait() -> None:
         _warn_of(found.problems)
         if found.switched_off:
             return
+    if os.environ.get(ENV_REPORT):
+        atexit.register(_report, os.getpid())
     state.waiting = state.arranged = True
     sys.meta_path.insert(0, _Finder())
     _catch_up()
@@ -201,6 +206,17 @@ def _apply(settings: dict[str, Any]) -> None:
             _warn_of(
                 (f"the Inductor option {name} stays {store.read(name)!r}: it was assigned before",)
             )
+
+
+def _report(process: int) -> None:
+    """At the end of a process. Not in one that was forked from it: what it tuned came before."""
+    if os.getpid() != process or "torch" not in sys.modules:
+        return
+    from inductor_override.install.installation import installation
+    from inductor_override.tuning_report import TuningReport, hand_in
+
+    always = os.environ.get(ENV_REPORT_BY) == str(process)
+    hand_in(TuningReport.of(installation.counts), always=always)
 
 
 def _ready(name: str, imported_now: ModuleType | None) -> bool:

@@ -38,6 +38,7 @@ PATCH = Patch(
     selection_returns_choice=False,
     captures_models=False,
     lacks=(
+        "what torch's tuner measured (report)",
         "the environment variable without `run`",
         "caches of whole graphs (2.2 has the first, off by default)",
         "values of each thread's own",

@@ -16,6 +16,12 @@ ENV_DISABLE: Final = "INDUCTOR_OVERRIDE_DISABLE"
 ENV_SETTINGS: Final = "INDUCTOR_OVERRIDE_SETTINGS"
 """Further options of Inductor's config as a JSON object: how `run --set` reaches its children."""
 
+ENV_REPORT: Final = "INDUCTOR_OVERRIDE_REPORT"
+"""Where each process reports at its end what it tuned: a file, or `-` for its standard error."""
+
+ENV_REPORT_BY: Final = "INDUCTOR_OVERRIDE_REPORT_BY"
+"""The process that `run --report` became: this one reports also where it compiled nothing."""
+
 TORCH_DECIDES: Final = -1
 """The option's default: the gate asks torch's own function."""
 

@@ -1,0 +1,203 @@
+"""What was tuned in a scope or a process, by torch's own figures: `report()`, `run --report`."""
+
+from __future__ import annotations
+
+import html
+import io
+import json
+import os
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from inductor_override.open_scopes import Counts
+from inductor_override.request.names import ENV_REPORT
+from inductor_override.tuning import LIBRARY, OTHER, SELECT_ALGORITHM, TRITON, Tuned, available
+
+TO_STDERR = "-"
+CAVEAT = "torch's times are short samples of each kernel alone, without an interval"
+
+
+@dataclass(frozen=True)
+class TuningReport:
+    """What was compiled and tuned. Nothing here is measured by inductor-override.
+
+    Attributes:
+        asked: how often torch asked the gate.
+        passed: how often the answer was yes.
+        graphs: graphs that Inductor compiled, or took from its caches.
+        graphs_from_cache: of these, what came from torch's caches; nothing is tuned for them.
+        tuned: each operation that torch's tuner chose a kernel for, in the order of the choices.
+        told: whether this torch tells what its tuner measured (from torch 2.6 on).
+    """
+
+    asked: int
+    passed: int
+    graphs: int
+    graphs_from_cache: int
+    tuned: tuple[Tuned, ...]
+    told: bool
+
+    @classmethod
+    def of(cls, counts: Counts) -> TuningReport:
+        """The report of what was counted so far."""
+        told = available() or SELECT_ALGORITHM not in sys.modules
+        found = tuple(counts.tuned)
+        return cls(counts.consulted, counts.passed, counts.graphs, counts.from_cache, found, told)
+
+    @property
+    def seconds(self) -> float:
+        """How long torch took to compile and time candidates."""
+        return sum(each.seconds for each in self.tuned)
+
+    @property
+    def winners(self) -> Counter[str]:
+        """Which kind of kernel won, and for how many operations."""
+        return Counter(each.winner.kind for each in self.tuned if each.winner)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The facts for machines. Within one `schema` keys are only ever added."""
+        return {
+            "schema": 1,
+            "asked": self.asked,
+            "passed": self.passed,
+            "graphs": self.graphs,
+            "graphs_from_cache": self.graphs_from_cache,
+            "told": self.told,
+            "seconds": self.seconds,
+            "winners": dict(self.winners),
+            "tuned": [each.to_dict() for each in self.tuned],
+            "caveat": CAVEAT,
+        }
+
+    def __repr__(self) -> str:
+        return f"<inductor_override report: {self.line()}>"
+
+    def __str__(self) -> str:
+        from rich import box
+        from rich.console import Console
+        from rich.table import Column, Table
+
+        console = Console(width=120, highlight=False, markup=False, file=io.StringIO())
+        with console.capture() as captured:
+            console.print(self.line())
+            if rows := self._rows():
+                columns = (Column(name, overflow="fold") for name in _HEAD)
+                table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
+                for row in rows:
+                    table.add_row(*row)
+                console.print(table)
+                console.print(f"{CAVEAT[0].upper()}{CAVEAT[1:]}.")
+        return captured.get().rstrip()
+
+    def _repr_html_(self) -> str:
+        def line(cells: tuple[str, ...], tag: str) -> str:
+            style = " style='text-align:left'"
+            return "".join(f"<{tag}{style}>{html.escape(cell)}</{tag}>" for cell in cells)
+
+        rows = [line(_HEAD, "th"), *(line(row, "td") for row in self._rows())]
+        table = "".join(f"<tr>{row}</tr>" for row in rows)
+        caveat = f"<p>{html.escape(CAVEAT)}</p>"
+        below = f"<table>{table}</table>{caveat}" if len(rows) > 1 else ""
+        return f"<p>{html.escape(self.line())}</p>{below}"
+
+    def line(self) -> str:
+        """All of it in one line."""
+        asked, passed = _count(self.asked, "time"), _count(self.passed, "time")
+        cached = self.graphs_from_cache
+        facts = [
+            f"the gate was asked {asked}, and was open {passed}"
+            if self.asked
+            else "the gate was not asked",
+            f"{_count(self.graphs, 'graph')} compiled"
+            + (f", {cached} of them from torch's caches" if cached else ""),
+        ]
+        if not self.told:
+            facts.append("what was tuned is not known: torch tells from 2.6 on")
+        elif not self.tuned:
+            facts.append("nothing was tuned")
+        else:
+            facts += self._facts_of_tuning()
+        return "; ".join(facts)
+
+    def _facts_of_tuning(self) -> list[str]:
+        kept = sum(1 for each in self.tuned if not each.seconds)
+        failed, candidates = (
+            sum(getattr(each, name) for each in self.tuned) for name in ("failed", "candidates")
+        )
+        facts = [f"{_count(len(self.tuned), 'operation')} tuned in {self.seconds:.1f} s"]
+        facts += [f"{_KINDS[kind]} won {n}{self._ahead(kind)}" for kind, n in self.winners.items()]
+        if kept:
+            facts.append(f"for {kept} torch had kept the times")
+        if failed:
+            facts.append(f"{failed} of {candidates} candidates could not run")
+        return facts
+
+    def _ahead(self, kind: str) -> str:
+        """By how much kernels of this kind won over the library."""
+        over = [
+            each.over_library
+            for each in self.tuned
+            if each.winner and each.winner.kind == kind and each.over_library
+        ]
+        if kind == LIBRARY or not over:
+            return ""
+        least, most = f"{min(over):.2f}", f"{max(over):.2f}"
+        return f" ({least if least == most else f'{least} to {most}'} times as fast as the library)"
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        """One for each distinct problem, in the order of the first choices."""
+        alike: dict[tuple[str, ...], list[Tuned]] = {}
+        for each in self.tuned:
+            alike.setdefault((each.op, *each.sizes, each.dtype), []).append(each)
+        return [_row(group) for group in alike.values()]
+
+
+_KINDS = {LIBRARY: "the library", TRITON: "a Triton template", OTHER: "another template"}
+_HEAD = (
+    *("operation", "times", "winner", "as fast as\nthe library", "runner-up"),
+    *("candidates", "could\nnot run", "seconds"),
+)
+
+
+def _row(group: list[Tuned]) -> tuple[str, ...]:
+    first = group[0]
+    last = group[-1]
+    over = f"{last.over_library:.2f}" if last.over_library else ""
+    runner_up = last.fastest[1].name if len(last.fastest) > 1 else ""
+    return (
+        f"{first.op} {', '.join(first.sizes)} {first.dtype}",
+        str(len(group)),
+        last.winner.name if last.winner else "none could run",
+        over,
+        runner_up,
+        str(last.candidates),
+        str(last.failed or ""),
+        f"{sum(each.seconds for each in group):.1f}",
+    )
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
+def hand_in(report: TuningReport, *, always: bool) -> None:
+    """Do as `run --report` asks, at the end of a process: say it, or add a line to a file.
+
+    Args:
+        always: also where nothing was compiled.
+    """
+    target = os.environ.get(ENV_REPORT)
+    if not target or not (always or report.graphs or report.asked):
+        return
+    if target == TO_STDERR:
+        print(f"inductor-override: report of process {os.getpid()}: {report}", file=sys.stderr)
+        return
+    found = {"process": os.getpid(), "command": sys.argv, **report.to_dict()}
+    try:
+        # One write, at the end of the file: processes that end at once do not mix their lines.
+        with open(target, "ab", buffering=0) as file:
+            file.write(json.dumps(found).encode() + b"\n")
+    except OSError as error:
+        print(f"inductor-override: no report in {target}: {error.strerror}", file=sys.stderr)

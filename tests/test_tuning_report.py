@@ -1,0 +1,299 @@
+"""What torch's own tuner measured, in a scope and in a process. The tuning is real, on the CPU."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import os
+import subprocess
+import sys
+import types
+from contextlib import nullcontext
+from dataclasses import replace
+
+import pytest
+import torch
+import torch._inductor.config as config
+from this_torch import HAS_FEEDBACK, HAS_FX_CACHE, VALUES_PER_THREAD
+
+import inductor_override as io
+from inductor_override.open_scopes import Counts
+from inductor_override.tuning import LIBRARY, TRITON, Timed, Tuned
+from inductor_override.tuning_report import hand_in
+
+tells = pytest.mark.skipif(not HAS_FEEDBACK, reason="torch tells what was tuned from 2.6 on")
+RUN = (sys.executable, "-m", "inductor_override", "run")
+
+
+def another_mm(a, b, *, out):
+    """A second candidate, so that there is something to choose from without a C++ compiler."""
+    return torch.mm(a, b, out=out)
+
+
+WITH_TWO = {"max_autotune_gemm": True, "external_matmul": [another_mm], "fx_graph_cache": False}
+_sizes = itertools.count(8)
+
+
+@pytest.fixture
+def tune():
+    """Compile a product of a size of its own, since torch times each problem once."""
+    torch._dynamo.reset()
+
+    def run(size=None):
+        size = size or next(_sizes)
+        matrix = torch.randn(size, size)
+        fresh = types.FunctionType((lambda x: x @ x).__code__.replace(), globals())
+        torch.compile(fresh, dynamic=False)(matrix)
+        return "mm", (f"{size}x{size}",) * 2
+
+    yield run
+    torch._dynamo.reset()
+
+
+def tuned_in(scope):
+    return [(each.op, each.sizes) for each in scope.report().tuned]
+
+
+@tells
+def test_a_scope_tells_what_was_tuned_in_it_and_how_long_it_took(tune):
+    with io.override(min_sms=0, **WITH_TWO) as scope:
+        problem = tune()
+    assert tuned_in(scope) == [problem]
+    report = scope.report()
+    (operation,) = report.tuned
+    assert {each.name for each in operation.fastest} == {"mm", "another_mm"}
+    assert (operation.dtype, operation.candidates, operation.failed) == ("float32", 2, 0)
+    assert operation.winner.milliseconds <= operation.fastest[1].milliseconds
+    noted = torch._dynamo.utils.compilation_time_metrics
+    assert report.seconds == pytest.approx(
+        noted["mm_template_autotuning"][-1] + noted["mm_template_precompiling"][-1]
+    )
+    assert report.winners == {LIBRARY: 1}
+    assert (report.asked, report.graphs, report.graphs_from_cache) == (0, 1, 0)
+    assert json.loads(json.dumps(report.to_dict()))["tuned"][0]["op"] == "mm"
+
+
+@tells
+@pytest.mark.parametrize("isolate", [False, True])
+def test_what_torch_kept_the_times_of_is_told_apart(tune, isolate):
+    size = next(_sizes)
+    with io.override(min_sms=0, isolate=isolate, **WITH_TWO) as scope:
+        tune(size)  # for isolate=True Dynamo's reset has begun torch's account of seconds anew
+        tune(size)
+    first, second = scope.report().tuned
+    assert first.seconds > 0
+    assert second.seconds == 0
+    assert "for 1 torch had kept the times" in scope.report().line()
+
+
+@tells
+def test_a_scope_counts_its_own_and_the_process_counts_all(tune):
+    before = io.report()
+    with io.override(min_sms=0, **WITH_TWO) as outer:
+        first = tune()
+        with io.override(min_sms=1) as inner:
+            second = tune()
+    io.enable(min_sms=0)
+    with config.patch(WITH_TWO):
+        third = tune()
+    io.disable()
+    tune()
+    assert (tuned_in(inner), tuned_in(outer)) == ([second], [first, second])
+    after = io.report()
+    assert [(t.op, t.sizes) for t in after.tuned[len(before.tuned) :]] == [first, second, third]
+    assert after.graphs - before.graphs == 3
+
+
+@tells
+def test_what_another_thread_tunes_counts_where_the_scope_holds(tune, in_thread):
+    def elsewhere():
+        with config.patch(WITH_TWO):
+            return tune()
+
+    warns = pytest.warns(io.NoEffectWarning) if VALUES_PER_THREAD else nullcontext()
+    with warns, io.override(min_sms=0) as scope:
+        problem = in_thread(elsewhere)
+    assert tuned_in(scope) == ([] if VALUES_PER_THREAD else [problem])
+    assert io.report().tuned[-1].sizes == problem[1]
+
+
+@tells
+def test_who_else_listens_to_torch_goes_on_and_nothing_else_is_left(tune):
+    from torch._inductor import select_algorithm
+
+    heard = []
+
+    def saver(*args):
+        heard.append(args)
+
+    select_algorithm.add_feedback_saver(saver)
+    savers = select_algorithm._ALGORITHM_SELECTOR_CACHE.feedback_saver_fns
+    try:
+        with io.override(min_sms=0, **WITH_TWO) as scope:
+            tune()
+            assert len(savers) == 2
+        assert savers == [saver]
+        assert len(heard) == len(scope.report().tuned) == 1
+    finally:
+        savers.remove(saver)
+
+
+@pytest.mark.skipif(not HAS_FX_CACHE, reason="torch keeps graphs on disk from 2.3 on")
+def test_a_graph_from_a_cache_is_counted_as_one(compiled):
+    for hits in (0, 1):
+        torch._dynamo.reset()
+        with io.override(min_sms=7, fx_graph_cache=True, max_fusion_size=61) as scope:
+            compiled()
+        assert (scope.report().graphs, scope.report().graphs_from_cache) == (1, hits)
+    assert "1 graph compiled, 1 of them from torch's caches" in scope.report().line()
+
+
+def test_the_gate_is_counted(ask):
+    with io.override(min_sms=0) as scope:
+        ask()
+        with io.override(min_sms=100):
+            ask()
+    assert scope.report().line().startswith("the gate was asked 2 times, and was open 1 time; ")
+
+
+def test_before_2_6_it_says_that_torch_does_not_tell(compiled):
+    with io.override(min_sms=0) as scope:
+        compiled()
+    said = "what was tuned is not known: torch tells from 2.6 on" in scope.report().line()
+    assert said is not HAS_FEEDBACK
+
+
+def test_one_line_in_the_log_for_who_wants_it(compiled, caplog):
+    with io.override(min_sms=0):
+        compiled()
+    assert "1 graph compiled" not in caplog.text
+    with caplog.at_level(logging.INFO, "inductor_override"):
+        with io.override(min_sms=3):
+            compiled()
+        with pytest.warns(io.NoEffectWarning), io.override(min_sms=4):
+            pass
+    lines = [r.getMessage() for r in caplog.records if r.levelno == logging.INFO]
+    (line,) = [each for each in lines if "1 graph compiled" in each]
+    assert line.startswith("inductor-override: override(min_sms=3): the gate was not asked; ")
+
+
+def an_operation(op="mm", winner=TRITON, ms=1.0, library=1.5, failed=3, seconds=2.0):
+    timed = Timed("<mm>" if winner == LIBRARY else "triton_mm_4", winner, ms)
+    return Tuned(
+        op,
+        ("64x32", "32x16"),
+        "float16",
+        (timed, Timed("mm", LIBRARY, library)),
+        20,
+        failed,
+        Timed("mm", LIBRARY, library),
+        seconds,
+    )
+
+
+def a_report(*tuned):
+    return io.TuningReport.of(Counts(consulted=2, passed=2, graphs=1, tuned=list(tuned)))
+
+
+def test_the_line_and_the_table_say_who_won_by_how_much_and_at_which_price():
+    mm = an_operation()
+    lost = an_operation("addmm", LIBRARY, 1.5, failed=0)
+    report = replace(a_report(mm, replace(mm, seconds=0.0), lost), told=True)
+    assert report.line() == (
+        "the gate was asked 2 times, and was open 2 times; 1 graph compiled; 3 operations tuned in "
+        "4.0 s; a Triton template won 2 (1.50 times as fast as the library); the library won 1; "
+        "for 1 torch had kept the times; 6 of 60 candidates could not run"
+    )
+    table = str(report)
+    (row,) = [line.split() for line in table.splitlines() if "triton_mm_4" in line]
+    assert " ".join(row) == "mm 64x32, 32x16 float16 2 triton_mm_4 1.50 mm 20 3 2.0"
+    assert "without an interval" in table
+    assert len(repr(report).splitlines()) == 1
+    assert "&lt;mm&gt;" in report._repr_html_()
+
+
+def test_an_operation_of_which_no_candidate_could_run():
+    none = Tuned("mm", ("2x2", "2x2"), "float16", (), 4, 4, None, 1.0)
+    report = replace(a_report(none), told=True)
+    assert report.line().endswith("1 operation tuned in 1.0 s; 4 of 4 candidates could not run")
+    assert "none could run" in str(report)
+
+
+PROGRAM = """
+import os, sys
+import torch
+import torch._inductor.config as config
+
+def another_mm(a, b, *, out):
+    return torch.mm(a, b, out=out)
+
+if "forks" in sys.argv:
+    if os.fork() == 0:
+        sys.exit()
+    os.wait()
+if "compiles" in sys.argv:
+    if "external_matmul" in config._config:
+        config.external_matmul = [another_mm]
+    torch.compile(lambda x: x @ x)(torch.randn(8, 8))
+"""
+
+
+@pytest.fixture
+def run_program(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+
+    def run(*options, argv=("compiles",)):
+        fresh = {
+            **os.environ,
+            "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache"),
+            "TORCHINDUCTOR_MAX_AUTOTUNE": "1",
+        }
+        return subprocess.run(
+            [*RUN, *options, sys.executable, str(program), *argv],
+            capture_output=True,
+            text=True,
+            env=fresh,
+            check=False,
+        )
+
+    return run
+
+
+def test_run_reports_each_process_in_a_file(run_program, tmp_path):
+    file = tmp_path / "tuned.jsonl"
+    file.write_text("of a run before\n")
+    done = run_program("--report", str(file), "--", argv=("compiles", "forks"))
+    assert done.returncode == 0, done.stderr
+    (line,) = file.read_text().splitlines()
+    found = json.loads(line)
+    assert (found["schema"], found["graphs"], found["told"]) == (1, 1, HAS_FEEDBACK)
+    assert found["command"][1:] == ["compiles", "forks"]
+    assert [each["op"] for each in found["tuned"]] == ["mm"] * HAS_FEEDBACK
+
+
+def test_run_reports_on_standard_error_also_that_nothing_was_compiled(run_program):
+    said = run_program("--report", "--", argv=()).stderr
+    assert "inductor-override: report of process" in said
+    assert "the gate was not asked; 0 graphs compiled" in said
+
+
+def test_a_file_that_is_gone_at_the_end_stops_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("INDUCTOR_OVERRIDE_REPORT", str(tmp_path / "gone" / "tuned.jsonl"))
+    hand_in(a_report(), always=True)
+    assert "no report in" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("python", "allowed: a file that ends in .jsonl, or nothing between --report and --"),
+        ("no/such/folder/tuned.jsonl", "cannot be written: No such file or directory"),
+    ],
+)
+def test_a_file_that_cannot_be_meant(run_program, given, said):
+    done = run_program("--report", given, "--")
+    assert done.returncode == 2
+    assert said in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
