@@ -83,3 +83,25 @@ def test_on_the_command_line(tmp_path):
     facts = json.loads(CliRunner().invoke(main, ["recommend", str(file), "--json"]).stdout)
     assert (facts["schema"], facts["arm"]) == (1, "min_sms=0")
     assert CliRunner().invoke(main, ["recommend", str(tmp_path / "none")]).exit_code == 2
+
+
+def test_convolutions_have_a_list_of_backends_of_their_own():
+    arms = ["stock", "min_sms=0,max_autotune_gemm_backends=TRITON"]
+    result = result_of([0.9], arms)
+    assert not recommend(result).remarks
+    tuned = {"op": "convolution", "failed": 0}
+    for run in result.runs:
+        for case in run.cases:
+            case["observed"]["tuned"] = [tuned]
+    (remark,) = recommend(result).remarks
+    assert "max_autotune_conv_backends" in remark
+
+
+@pytest.mark.parametrize(("release", "told"), [("2.13.0", False), ("2.15.0+cu132", True)])
+def test_candidates_that_torch_does_not_wait_for(release, told):
+    result = result_of([0.9], ["stock", "min_sms=0"])
+    result.environment["torch"] = release
+    for run in result.runs:
+        for case in run.cases:
+            case["compile_seconds"] = 400.0
+    assert any("precompilation_timeout" in remark for remark in recommend(result).remarks) is told

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from inductor_override.comparison.arms import Arm
+from inductor_override.comparison.figures import compile_seconds
 from inductor_override.comparison.result import Result
 from inductor_override.comparison.schedule import CHECK
 from inductor_override.comparison.sentences import FASTER, shown
 from inductor_override.comparison.verdict import Judged, judge
 from inductor_override.request.names import ENV_OPTION
+
+_PATIENCE = 300
+"""Seconds: the default of `torch._inductor.config.precompilation_timeout_seconds` in torch 2.15."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +128,20 @@ def _remarks(result: Result) -> list[str]:
             "2.10 only) drops what torch takes for too large; torch's estimate counts one stage "
             "too many, so some that would run are dropped, too: try it as an arm"
         )
+    convolves = any("conv" in tuned["op"] for tuned in _tuned(result))
+    lists = {name for arm in result.arms for name in arm.options if name.endswith("_backends")}
+    if convolves and lists == {"max_autotune_gemm_backends"}:
+        found.append(
+            "convolutions were tuned, and max_autotune_gemm_backends says nothing of them: their "
+            "list is max_autotune_conv_backends. Name both in an arm"
+        )
+    slowest = max(compile_seconds(result, arm)[0] or 0 for arm in range(len(result.arms)))
+    if slowest >= _PATIENCE and _release(result.environment.get("torch", "")) >= (2, 15):
+        found.append(
+            f"an arm compiled for {slowest:.0f} s. From torch 2.15 on Inductor waits "
+            f"{_PATIENCE} s for the candidates of one operation, and takes what is compiled by "
+            "then: precompilation_timeout_seconds sets how long"
+        )
     precisions = {arm.precision for arm in result.arms}
     if len(precisions) > 1:
         found.append(
@@ -136,6 +155,12 @@ def _remarks(result: Result) -> list[str]:
         if unknown:
             found.append(f"clocks were not watched: {unknown}")
     return found
+
+
+def _tuned(result: Result) -> Iterator[dict[str, Any]]:
+    for run in result.runs:
+        for case in run.cases:
+            yield from case["observed"]["tuned"]
 
 
 def _no_clock(case: dict[str, Any]) -> bool:
