@@ -16,7 +16,7 @@ import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass
 from typing import Any, NamedTuple
 
 from inductor_override.config_store.base import ConfigStore
@@ -41,16 +41,20 @@ class Counts:
     """Of these: with an input that is not on the CPU."""
     from_cache: int = 0
     """Of the graphs: what torch took from its caches."""
-    tuned: list[Tuned] = field(default_factory=list)
-    """What torch's tuner told."""
 
-    def now(self) -> Counts:
-        return replace(self, tuned=self.tuned.copy())
+    def __post_init__(self) -> None:
+        # No field: the Dynamo of torch 2.0 cannot trace a scope made of fields with a factory.
+        self.tuned: list[Tuned] = []
+        """What torch's tuner told."""
 
-    def since(self, before: Counts) -> Counts:
+    def now(self) -> tuple[int, ...]:
+        return (*astuple(self), len(self.tuned))
+
+    def since(self, before: tuple[int, ...]) -> Counts:
         """What was counted after `now` had returned `before`."""
-        counted = {k: n - getattr(before, k) for k, n in vars(self).items() if k != "tuned"}
-        return Counts(**counted, tuned=self.tuned[len(before.tuned) :])
+        found = Counts(*(n - then for n, then in zip(astuple(self), before, strict=False)))
+        found.tuned += self.tuned[before[-1] :]
+        return found
 
 
 @dataclass(eq=False)

@@ -193,7 +193,9 @@ def an_operation(op="mm", winner=TRITON, ms=1.0, library=1.5, failed=3, seconds=
 
 
 def a_report(*tuned):
-    return io.TuningReport.of(Counts(consulted=2, passed=2, graphs=1, tuned=list(tuned)))
+    counts = Counts(consulted=2, passed=2, graphs=1)
+    counts.tuned += tuned
+    return io.TuningReport.of(counts)
 
 
 def test_the_line_and_the_table_say_who_won_by_how_much_and_at_which_price():
@@ -228,14 +230,14 @@ import torch._inductor.config as config
 def another_mm(a, b, *, out):
     return torch.mm(a, b, out=out)
 
-if "forks" in sys.argv:
-    if os.fork() == 0:
-        sys.exit()
-    os.wait()
 if "compiles" in sys.argv:
     if "external_matmul" in config._config:
         config.external_matmul = [another_mm]
     torch.compile(lambda x: x @ x)(torch.randn(8, 8))
+if "forks" in sys.argv:
+    if os.fork() == 0:
+        sys.exit()
+    os.wait()
 """
 
 
