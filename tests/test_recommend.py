@@ -97,7 +97,7 @@ def test_convolutions_have_a_list_of_backends_of_their_own():
     assert "max_autotune_conv_backends" in remark
 
 
-@pytest.mark.parametrize(("release", "told"), [("2.13.0", False), ("2.15.0+cu132", True)])
+@pytest.mark.parametrize(("release", "told"), [("2.9.1", False), ("2.15.0+cu132", True)])
 def test_candidates_that_torch_does_not_wait_for(release, told):
     result = result_of([0.9], ["stock", "min_sms=0"])
     result.environment["torch"] = release

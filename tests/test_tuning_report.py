@@ -250,10 +250,9 @@ def run_program(tmp_path):
         fresh = {
             **os.environ,
             "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache"),
-            "TORCHINDUCTOR_MAX_AUTOTUNE": "1",
         }
         return subprocess.run(
-            [*RUN, *options, sys.executable, str(program), *argv],
+            [*RUN, "--max-autotune", *options, sys.executable, str(program), *argv],
             capture_output=True,
             text=True,
             env=fresh,

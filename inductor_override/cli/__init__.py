@@ -10,6 +10,7 @@ import click
 
 from inductor_override import __version__
 from inductor_override.cli.compare import compare
+from inductor_override.cli.doctor import doctor
 from inductor_override.cli.errors import OneLineGroup
 from inductor_override.cli.explain import explain
 from inductor_override.cli.gpus import gpus
@@ -28,6 +29,7 @@ def main() -> None:
 
 
 main.add_command(compare)
+main.add_command(doctor)
 main.add_command(explain)
 main.add_command(gpus)
 main.add_command(recommend)

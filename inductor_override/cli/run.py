@@ -70,6 +70,11 @@ def _report_file(
     help="Another option of torch._inductor.config, for the whole process. Can be repeated.",
 )
 @click.option(
+    "--max-autotune",
+    is_flag=True,
+    help="Tune also where the program asks for no mode of torch.compile.",
+)
+@click.option(
     "--report",
     callback=_report_file,
     is_flag=False,
@@ -80,7 +85,11 @@ def _report_file(
 )
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(
-    min_sms: int, settings: tuple[str, ...], report: str | None, command: tuple[str, ...]
+    min_sms: int,
+    settings: tuple[str, ...],
+    max_autotune: bool,
+    report: str | None,
+    command: tuple[str, ...],
 ) -> None:
     """Start COMMAND with the override on in it and in its Python children.
 
@@ -91,7 +100,7 @@ def run(
     \b
         inductor-override run -- python train.py
         inductor-override run --min-sms 28 -- torchrun --nproc-per-node 2 train.py
-        inductor-override run --report tuned.jsonl -- python train.py
+        inductor-override run --max-autotune --report tuned.jsonl -- python train.py
     """
     environment = dict(os.environ)  # before torch is imported: it sets variables of its own
     chosen = checked_settings(settings)
@@ -103,6 +112,8 @@ def run(
     if program is None:
         raise NotFoundError(f"command not found: {command[0]}")
     environment = with_override(environment, min_sms, chosen)
+    if max_autotune:
+        environment["TORCHINDUCTOR_MAX_AUTOTUNE"] = "1"
     if report:
         environment |= {ENV_REPORT: report, ENV_REPORT_BY: str(os.getpid())}
     if switched_off():

@@ -16,7 +16,7 @@ from inductor_override.comparison.verdict import Judged, judge
 from inductor_override.request.names import ENV_OPTION
 
 _PATIENCE = 300
-"""Seconds: the default of `torch._inductor.config.precompilation_timeout_seconds` in torch 2.15."""
+"""Seconds: the default of `torch._inductor.config.precompilation_timeout_seconds`, 2.13 on."""
 
 
 @dataclass(frozen=True)
@@ -136,11 +136,11 @@ def _remarks(result: Result) -> list[str]:
             "list is max_autotune_conv_backends. Name both in an arm"
         )
     slowest = max(compile_seconds(result, arm)[0] or 0 for arm in range(len(result.arms)))
-    if slowest >= _PATIENCE and _release(result.environment.get("torch", "")) >= (2, 15):
+    if slowest >= _PATIENCE and _release(result.environment.get("torch", "")) >= (2, 13):
         found.append(
-            f"an arm compiled for {slowest:.0f} s. From torch 2.15 on Inductor waits "
-            f"{_PATIENCE} s for the candidates of one operation, and takes what is compiled by "
-            "then: precompilation_timeout_seconds sets how long"
+            f"an arm compiled for {slowest:.0f} s. Inductor waits {_PATIENCE} s for the candidates "
+            "of one operation (in torch 2.9 it was an hour), and takes what is compiled by then: "
+            "precompilation_timeout_seconds sets how long"
         )
     precisions = {arm.precision for arm in result.arms}
     if len(precisions) > 1:

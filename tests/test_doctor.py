@@ -1,0 +1,224 @@
+"""`doctor`: each rule speaks where its case is, and nowhere else."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+from click.testing import CliRunner
+
+from inductor_override.cli import main
+from inductor_override.diagnosis import Asked, Device, Machine, advise
+from inductor_override.diagnosis.machine import _edited
+
+SMALL = Device("RTX 3060", 28, (8, 6), 101_376, False, here=True)
+LARGE = Device("A100", 108, (8, 0), 166_912, True, here=True)
+OLD = Device("Tesla T4", 40, (7, 5), 65_536, False, here=True)
+ROCM = Device("MI210", 104, None, None, None, here=True)
+FINE = Machine(
+    torch="2.13.0",
+    release=(2, 13),
+    triton="3.7.1",
+    verdict="off",
+    live=False,
+    min_sms=None,
+    patch_module="torch_2_13",
+    unsupported=None,
+    stock_min_sms=68,
+    devices=(LARGE,),
+    options={
+        "max_autotune": False,
+        "max_autotune_gemm": False,
+        "max_autotune_gemm_backends": "ATEN,TRITON,CPP",
+        "max_autotune_conv_backends": "ATEN,TRITON",
+        "max_autotune_prune_choices_based_on_shared_mem": False,
+        "deterministic": False,
+        "precompilation_timeout_seconds": 300,
+    },
+    precision="high",
+)
+NO_MODE = Asked()
+
+
+def codes(machine=FINE, asked=NO_MODE):
+    return [each.code for each in advise(machine, asked)]
+
+
+def with_option(name, value):
+    return replace(FINE, options={**FINE.options, name: value})
+
+
+REFUSED = ["gpu-refused", "oversize-candidates"]
+LIVE = replace(FINE, live=True, min_sms=0)
+VARIABLE = {"TORCHINDUCTOR_MAX_AUTOTUNE_GEMM_MIN_SMS": "0"}
+
+
+def test_a_machine_on_which_nothing_is_to_be_done():
+    assert codes() == []
+    assert codes(replace(FINE, devices=())) == []
+    assert codes(replace(FINE, devices=(ROCM,))) == []
+
+
+@pytest.mark.parametrize(
+    ("machine", "asked", "expected"),
+    [
+        (replace(FINE, devices=(SMALL,)), NO_MODE, REFUSED),
+        (replace(LIVE, devices=(SMALL,)), NO_MODE, ["oversize-candidates"]),
+        (
+            replace(LIVE, min_sms=30, devices=(SMALL,)),
+            NO_MODE,
+            REFUSED,
+        ),
+        (replace(FINE, devices=(SMALL,), release=(2, 10)), NO_MODE, ["gpu-refused"]),
+        (replace(FINE, devices=(OLD,)), NO_MODE, ["no-tensor-cores"]),
+        (
+            replace(FINE, devices=(OLD,), triton="3.2.0"),
+            NO_MODE,
+            REFUSED,
+        ),
+        (with_option("deterministic", True), NO_MODE, ["deterministic"]),
+        (with_option("max_autotune_gemm_backends", "ATEN"), NO_MODE, ["no-triton-backend-gemm"]),
+        (with_option("max_autotune_conv_backends", "ATEN"), NO_MODE, ["no-triton-backend-conv"]),
+        (FINE, Asked(mode="reduce-overhead"), ["mode-never-asks"]),
+        (FINE, Asked(mode="max-autotune-no-cudagraphs"), []),
+        (replace(LIVE, environment=VARIABLE), NO_MODE, ["threshold-alone"]),
+        (replace(LIVE, environment=VARIABLE), Asked(mode="max-autotune"), []),
+        (replace(FINE, precision="highest"), Asked(dtype="float32"), ["float32-without-tf32"]),
+        (replace(FINE, precision="highest"), Asked(dtype="float16"), []),
+        (FINE, Asked(shapes=((7, 64, 128),)), []),
+        (FINE, Asked(shapes=((7, 60, 128),)), ["sizes-not-aligned"]),
+        (FINE, Asked(shapes=((7, 60, 128),), dtype="float32"), []),
+        (replace(FINE, cores=2), NO_MODE, ["precompilation-timeout"]),
+        (replace(FINE, gate_owner="unsloth.is_big_gpu"), NO_MODE, ["someone-at-the-gate"]),
+        (replace(FINE, edited="utils.py"), NO_MODE, ["torch-was-edited"]),
+        (replace(FINE, problem="bad"), NO_MODE, ["problem"]),
+        (replace(LIVE, packages={"vllm": "0.11"}), NO_MODE, ["vllm-cache"]),
+        (replace(FINE, packages={"vllm": "0.11"}), NO_MODE, []),
+    ],
+)
+def test_each_rule_speaks_where_its_case_is(machine, asked, expected):
+    assert codes(machine, asked) == expected
+
+
+def test_each_advice_says_what_why_what_to_do_and_from_where():
+    everything = replace(
+        with_option("deterministic", True),
+        devices=(SMALL, OLD),
+        cores=2,
+        gate_owner="someone.gate",
+        edited="utils.py",
+        precision="highest",
+    )
+    for each in advise(everything, Asked("default", "float32", ((1, 3, 5),))):
+        assert all(each.to_dict().values()), each
+
+
+def test_a_file_of_torchs_that_was_edited(tmp_path, monkeypatch):
+    file = tmp_path / "torch" / "_inductor" / "utils.py"
+    file.parent.mkdir(parents=True)
+    file.write_text("as installed\n")
+    digest = base64.urlsafe_b64encode(hashlib.sha256(b"as installed\n").digest()).decode()
+    info = tmp_path / "torch-9.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Name: torch\nVersion: 9.0\n")
+    (info / "RECORD").write_text(f"torch/_inductor/utils.py,sha256={digest.rstrip('=')},13\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert _edited(str(file)) is None
+    file.write_text("edited\n")
+    assert _edited(str(file)) == str(file)
+
+
+def doctor(*arguments, code="", **environment):
+    """In a process of its own, after `code`."""
+    program = f"{code}\nfrom inductor_override.cli import main\nmain({list(arguments)!r})"
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        check=False,
+    )
+
+
+def test_a_named_gpu_and_the_exit_status():
+    done = doctor("doctor", "--gpu", "RTX 3060", "--json")
+    assert done.returncode == 1
+    found = json.loads(done.stdout)
+    assert found["schema"] == 1
+    assert found["machine"]["devices"][0]["passes"] is False
+    assert "environment" not in found["machine"]
+    (refused,) = [each for each in found["advice"] if each["code"] == "gpu-refused"]
+    assert 'explain --gpu "NVIDIA GeForce RTX 3060"' in refused["do"]
+
+
+def test_a_snippet_at_the_gate_is_named_and_the_variable_is_told_to_be_on():
+    snippet = "import torch._inductor.utils as u\ndef mine(*a): return True\nu.is_big_gpu = mine"
+    done = doctor("doctor", code=snippet, **VARIABLE)
+    assert done.returncode == 1, done.stderr
+    assert "override: on: every GPU passes" in done.stdout
+    assert "__main__.mine stands in the place of torch's is_big_gpu" in done.stdout
+    assert "[threshold-alone]" in done.stdout
+
+
+def test_nothing_to_do():
+    done = doctor("doctor")
+    assert (done.returncode, "Nothing to do." in done.stdout) == (0, True), done.stdout
+
+
+def test_a_torch_that_is_not_supported_ends_with_3():
+    done = doctor("doctor", code="import torch._inductor.utils as u\ndel u.is_big_gpu")
+    assert done.returncode == 3
+    assert "error: torch" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+PROGRAM = """
+import sys
+import torch
+import inductor_override as io
+if "override" in sys.argv:
+    with io.override(min_sms=0):
+        torch.compile(lambda x: x @ x)(torch.randn(8, 8))
+if "fail" in sys.argv:
+    sys.exit(7)
+"""
+
+
+@pytest.mark.parametrize(
+    ("argument", "code", "said"),
+    [
+        ("override", "gate-not-asked", "1 graphs compiled under the override"),
+        ("plain", "not-on", "0 graphs compiled under the override"),
+        ("fail", "program-failed", "0 graphs compiled under the override"),
+    ],
+)
+def test_a_program_is_run_as_it_is_and_told_of(tmp_path, argument, code, said):
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    done = doctor("doctor", "--", sys.executable, str(program), argument)
+    assert done.returncode == 1
+    assert f"[{code}]" in done.stdout
+    assert said in " ".join(done.stdout.split())
+    assert list(tmp_path.iterdir()) == [program]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--gpu", "RTX 3000000"], "--gpu"),
+        (["--mode", "max-auto"], "max-autotune"),
+        (["--shape", "3x4"], "MxKxN"),
+        (["--", "no-such-program-anywhere"], "command not found: no-such-program-anywhere"),
+    ],
+)
+def test_what_is_asked_for_wrongly_is_one_line(arguments, said):
+    done = CliRunner().invoke(main, ["doctor", *arguments])
+    assert done.exit_code == 2
+    assert said in done.output
+    assert "Traceback" not in done.output
