@@ -10,7 +10,7 @@ TORCH ?= torch==2.13.0 triton==3.7.1
 CELLS ?= 2.0.1 2.4.1 2.6.0 2.9.1 2.12.1 newest
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-gpu lint cells matrix table clean
+.PHONY: demo docs test test-gpu lint cells matrix table clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -26,6 +26,11 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The guide as a site, in site/; a warning is an error.
+docs: $(VENV)/installed
+	$(BIN)/python -m pip install -q -e '.[docs]'
+	$(BIN)/python -m mkdocs build --strict --quiet
 
 # The releases where meaning changes, each in an environment that is deleted after its run (2.13 is
 # what `make test` runs).

@@ -77,7 +77,8 @@ def explain(
     Args:
         model_or_problem: a module, a class of modules, a function that returns a module or
             `(module, args[, kwargs])`, a Problem, or a list of Problems.
-        args, kwargs: what the model is called with. The values of tensors do not matter.
+        args: what the model is called with. The values of tensors do not matter.
+        kwargs: the same, by name.
         gpu: one or more, by the names of the catalogue, or as Gpu.
         train: the forward and the backward graph of a training step.
         dynamic: a symbolic batch, the first size of each input.
