@@ -10,7 +10,7 @@ TORCH ?= torch==2.13.0 triton==3.7.1
 CELLS ?= 2.0.1 2.4.1 2.6.0 2.9.1 2.12.1 newest
 BIN := $(VENV)/bin
 
-.PHONY: demo docs test test-gpu lint cells matrix table clean
+.PHONY: demo docs test test-gpu lint package cells matrix table clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -31,6 +31,10 @@ lint: $(VENV)/installed
 docs: $(VENV)/installed
 	$(BIN)/python -m pip install -q -e '.[docs]'
 	$(BIN)/python -m mkdocs build --strict --quiet
+
+# Wheel and sdist, checked, and the wheel used in an empty environment.
+package: $(VENV)/installed
+	$(BIN)/python tools/package.py
 
 # The releases where meaning changes, each in an environment that is deleted after its run (2.13 is
 # what `make test` runs).

@@ -12,14 +12,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+import inductor_override
 from inductor_override.cli import main
 from inductor_override.request.names import ENV_OPTION
 
 RUN = [sys.executable, "-m", "inductor_override", "run"]
 OPTION = "max_autotune_gemm_min_sms"
-STARTUP = (
-    Path(__file__).parent.parent / "inductor_override" / "install" / "startup" / "sitecustomize.py"
-)
+STARTUP = Path(inductor_override.__file__).parent / "install" / "startup" / "sitecustomize.py"
 
 REPORT = """
 import json, os, sys
