@@ -163,7 +163,7 @@ def test_a_snippet_at_the_gate_is_named_and_the_variable_is_told_to_be_on():
     assert done.returncode == 1, done.stderr
     assert "override: on: every GPU passes" in done.stdout
     assert "__main__.mine stands in the place of torch's is_big_gpu" in done.stdout
-    assert "[threshold-alone]" in done.stdout
+    assert "code: threshold-alone" in done.stdout
 
 
 def test_nothing_to_do():
@@ -203,7 +203,7 @@ def test_a_program_is_run_as_it_is_and_told_of(tmp_path, argument, code, said):
     program.write_text(PROGRAM)
     done = doctor("doctor", "--", sys.executable, str(program), argument)
     assert done.returncode == 1
-    assert f"[{code}]" in done.stdout
+    assert f"code: {code}" in done.stdout
     assert said in " ".join(done.stdout.split())
     assert list(tmp_path.iterdir()) == [program]
 

@@ -105,3 +105,8 @@ def test_candidates_that_torch_does_not_wait_for(release, told):
         for case in run.cases:
             case["compile_seconds"] = 400.0
     assert any("precompilation_timeout" in remark for remark in recommend(result).remarks) is told
+
+
+def test_a_comparison_is_a_table_in_a_notebook():
+    shown = Comparison(result_of([0.8], ["stock", "min_sms=0"]))._repr_html_()
+    assert "<td>min_sms=0</td><td>FASTER</td>" in shown

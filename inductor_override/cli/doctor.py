@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.padding import Padding
 from rich.text import Text
 
 from inductor_override import catalogue
@@ -123,10 +124,10 @@ def _show(machine: Machine, examined: Examined | None, advice: list[Advice]) -> 
     for number, each in enumerate(advice, 1):
         out.print()
         out.print(Text(f"{number}. {each.says}", "bold"))
-        out.print(Text(f"   {each.why}"))
-        if each.do:
-            out.print(Text(f"   do: {each.do}"))
-        out.print(Text(f"   source: {each.source} [{each.code}]", "dim"))
+        below = [each.why, f"do: {each.do}" if each.do else "", f"source: {each.source}"]
+        for line in filter(None, below):
+            out.print(Padding(Text(line), (0, 0, 0, 3)))
+        out.print(Padding(Text(f"code: {each.code}", "dim"), (0, 0, 0, 3)))
     if not advice and not machine.unsupported:
         out.print(Text("Nothing to do."))
 

@@ -8,6 +8,7 @@ found.arms[0].verdict    # FASTER, SLOWER, SAME, UNDECIDED, WRONG or NOT IN FORC
 
 from __future__ import annotations
 
+import html
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -78,6 +79,14 @@ class Comparison:
     def __repr__(self) -> str:
         verdicts = ", ".join(f"{each.name}: {each.verdict}" for each in self.arms)
         return f"<inductor_override comparison of {self.result.question.text}: {verdicts}>"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{html.escape(each.name)}</td><td>{each.verdict}</td>"
+            f"<td style='text-align:left'>{html.escape(each.text)}</td></tr>"
+            for each in self.arms
+        )
+        return f"<p><code>{html.escape(self.result.question.text)}</code></p><table>{rows}</table>"
 
 
 def compare(
