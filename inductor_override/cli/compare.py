@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import click
 
 from inductor_override.cli import console, parameters
-from inductor_override.cli.errors import CannotError
+from inductor_override.cli.errors import CannotError, in_words_of_a_file
 from inductor_override.cli.waiting import ended_by_signals, progress_of_processes
 from inductor_override.cli.workload import Asked, answer_options, workload_options
 from inductor_override.comparison.arms import DEFAULT_ARMS, Arm
@@ -152,8 +152,9 @@ def compare(
             result.command_line = shlex.join(["inductor-override", *sys.argv[1:]])
             result = _measured(result, output, resume, budget)
         older = read(against) if against is not None else None
-        verdicts = _show(result, older, as_json, html_file)
-    _exit(result, verdicts, fail_if)
+        with in_words_of_a_file(from_file):
+            verdicts = _show(result, older, as_json, html_file)
+            _exit(result, verdicts, fail_if)
 
 
 def _was_given(name: str) -> bool:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, Any
 
 import click
+from rich.errors import ConsoleError
+
+_OF_WRONG_DATA = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 
 
 class EndError(click.ClickException):
@@ -56,3 +60,14 @@ def _in_one_line() -> Iterator[None]:
             raise
         command = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
         raise CannotError(f"{error.format_message().rstrip('.')}{command}") from None
+
+
+@contextmanager
+def in_words_of_a_file(path: Path | None) -> Iterator[None]:
+    """Where what a file holds does not fit together, say that the file is damaged."""
+    try:
+        yield
+    except (*_OF_WRONG_DATA, ConsoleError) as error:
+        if path is None:
+            raise
+        raise CannotError(f"{path} is damaged: {type(error).__name__}: {error}") from None

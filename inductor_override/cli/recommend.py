@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from inductor_override.cli.errors import CannotError
+from inductor_override.cli.errors import CannotError, in_words_of_a_file
 from inductor_override.comparison.errors import ComparisonError
 from inductor_override.comparison.recommend import recommend as recommended
 from inductor_override.comparison.result import read
@@ -19,7 +19,8 @@ from inductor_override.comparison.result import read
 def recommend(file: Path, as_json: bool) -> None:
     """What a result FILE of compare says to do: the threshold and the options, or nothing."""
     try:
-        found = recommended(read(file))
+        with in_words_of_a_file(file):
+            found = recommended(read(file))
     except ComparisonError as error:
         raise CannotError(str(error)) from None
     if as_json:
