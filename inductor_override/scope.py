@@ -18,7 +18,7 @@ from inductor_override.messages import log_line, say_once
 from inductor_override.open_scopes import Counts, Entry, opened_here
 from inductor_override.request.environment import switch_problem, switched_off
 from inductor_override.request.names import OPTION
-from inductor_override.tuning_report import TuningReport
+from inductor_override.tuning_report import TuningReport, why_nothing_opened
 from inductor_override.users_code import check_decorated, users_frame
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -200,7 +200,7 @@ class Scope:
         counts = entry.counts.since(entry.before)
         if counts.graphs or counts.consulted:
             log_line(lambda: f"{self!r}: {TuningReport.of(counts).line()}")
-            if why := _why_nothing_opened(counts):
+            if why := why_nothing_opened(counts):
                 say_once(f"{self!r}: graphs were compiled, {why}", key=f"{self!r} {why}")
             return
         if decorates is not None and self.graphs_compiled:
@@ -249,25 +249,6 @@ class _Calls:
 
     def __exit__(self, exc_type: type[BaseException] | None, *exception: object) -> None:
         self._scope._exit(failed=exc_type is not None, decorates=self._decorates)
-
-
-def _why_nothing_opened(counts: Counts) -> str | None:
-    """None: a GPU was let through, or the graphs may have come from torch's caches."""
-    if counts.passed and counts.autotuned and counts.without_triton == counts.autotuned:
-        return (
-            "but max_autotune_gemm_backends names no TRITON, so the open gate adds no Triton "
-            "template. Add TRITON to that list"
-        )
-    if counts.consulted:
-        return None
-    if not counts.autotuned:
-        return (
-            "none with max-autotune, so nothing asked the gate. Use torch.compile(..., "
-            "mode='max-autotune'), or add max_autotune_gemm=True to the override"
-        )
-    if not counts.beyond_cpu:
-        return "all with inputs on the CPU, but the gate is asked for GPUs only"
-    return None
 
 
 def _reset_dynamo() -> None:

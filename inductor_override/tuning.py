@@ -26,7 +26,7 @@ class Timed:
     Attributes:
         name: Inductor's, such as `mm` or `triton_mm_3`.
         kind: "library" (cuBLAS, oneDNN), "triton" (a Triton template), or "other" (a C++ or CUTLASS
-            template, a decomposition).
+            template, a decomposition, a function of `config.external_matmul`).
         milliseconds: torch's figure; None if the candidate could not be run.
     """
 
@@ -185,7 +185,15 @@ def _read(name: str, inputs: Any, timings: dict[Any, float]) -> Tuned:
     )
 
 
+def _is_torchs(name: str) -> bool:
+    """Whether a call is to torch's own function, and not to one of `config.external_matmul`."""
+    function = getattr(vars(sys.modules[SELECT_ALGORITHM])["extern_kernels"], name, None)
+    return (getattr(function, "__module__", None) or "torch").partition(".")[0] == "torch"
+
+
 def _timed(choice: Any, milliseconds: float) -> Timed:
     kind = type(choice).__name__
     known = {"ExternKernelCaller": LIBRARY, "TritonTemplateCaller": TRITON}.get(kind, OTHER)
+    if known == LIBRARY and not _is_torchs(choice.name):
+        known = OTHER
     return Timed(choice.name, known, milliseconds if math.isfinite(milliseconds) else None)

@@ -27,9 +27,11 @@ class TuningReport:
         asked: how often torch asked the gate.
         passed: how often the answer was yes.
         graphs: graphs that Inductor compiled, or took from its caches.
-        graphs_from_cache: of these, what came from torch's caches; nothing is tuned for them.
+        graphs_from_cache: of these, what came from torch's caches; nothing is tuned for them. A
+            backward graph that comes with its forward graph is not counted on its own.
         tuned: each operation that torch's tuner chose a kernel for, in the order of the choices.
         told: whether this torch tells what its tuner measured (from torch 2.6 on).
+        cause: why no graph could gain from an open gate, as far as that is known; else None.
     """
 
     asked: int
@@ -38,13 +40,17 @@ class TuningReport:
     graphs_from_cache: int
     tuned: tuple[Tuned, ...]
     told: bool
+    cause: str | None = None
 
     @classmethod
     def of(cls, counts: Counts) -> TuningReport:
         """The report of what was counted so far."""
         told = available() or SELECT_ALGORITHM not in sys.modules
         found = tuple(counts.tuned)
-        return cls(counts.consulted, counts.passed, counts.graphs, counts.from_cache, found, told)
+        cause = why_nothing_opened(counts) if counts.graphs else None
+        return cls(
+            counts.consulted, counts.passed, counts.graphs, counts.from_cache, found, told, cause
+        )
 
     @property
     def seconds(self) -> float:
@@ -60,11 +66,13 @@ class TuningReport:
         """The facts for machines. Within one `schema` keys are only ever added."""
         return {
             "schema": 1,
+            "line": self.line(),
             "asked": self.asked,
             "passed": self.passed,
             "graphs": self.graphs,
             "graphs_from_cache": self.graphs_from_cache,
             "told": self.told,
+            "cause": self.cause,
             "seconds": self.seconds,
             "winners": dict(self.winners),
             "tuned": [each.to_dict() for each in self.tuned],
@@ -82,6 +90,8 @@ class TuningReport:
         console = Console(width=120, highlight=False, markup=False, file=io.StringIO())
         with console.capture() as captured:
             console.print(self.line())
+            if self.cause:
+                console.print(f"The graphs: {self.cause}.")
             if rows := self._rows():
                 columns = (Column(name, overflow="fold") for name in _HEAD)
                 table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
@@ -106,12 +116,15 @@ class TuningReport:
         """All of it in one line."""
         asked, passed = _count(self.asked, "time"), _count(self.passed, "time")
         cached = self.graphs_from_cache
+        graphs = [f"{_count(self.graphs - cached, 'graph')} compiled"]
+        if cached:
+            graphs = graphs * (cached < self.graphs)
+            graphs.append(f"{_count(cached, 'graph')} from torch's caches")
         facts = [
             f"the gate was asked {asked}, and was open {passed}"
             if self.asked
             else "the gate was not asked",
-            f"{_count(self.graphs, 'graph')} compiled"
-            + (f", {cached} of them from torch's caches" if cached else ""),
+            ", ".join(graphs),
         ]
         if not self.told:
             facts.append("what was tuned is not known: torch tells from 2.6 on")
@@ -154,7 +167,7 @@ class TuningReport:
         return [_row(group) for group in alike.values()]
 
 
-_KINDS = {LIBRARY: "the library", TRITON: "a Triton template", OTHER: "another template"}
+_KINDS = {LIBRARY: "the library", TRITON: "a Triton template", OTHER: "another kernel"}
 _HEAD = (
     *("operation", "times", "winner", "as fast as\nthe library", "runner-up"),
     *("candidates", "could\nnot run", "seconds"),
@@ -176,6 +189,26 @@ def _row(group: list[Tuned]) -> tuple[str, ...]:
         str(last.failed or ""),
         f"{sum(each.seconds for each in group):.1f}",
     )
+
+
+def why_nothing_opened(counts: Counts) -> str | None:
+    """None: a GPU was let through, or the graphs may have come from torch's caches."""
+    if counts.passed and counts.autotuned and counts.without_triton == counts.autotuned:
+        return (
+            "but max_autotune_gemm_backends names no TRITON, so the open gate adds no Triton "
+            "template. Add TRITON to that list"
+        )
+    if counts.consulted:
+        return None
+    if not counts.autotuned:
+        return (
+            "none with max-autotune, so nothing asked the gate. Use torch.compile(..., "
+            "mode='max-autotune'), add max_autotune_gemm=True to the override, or start the "
+            "program with inductor-override run --max-autotune"
+        )
+    if not counts.beyond_cpu:
+        return "all with inputs on the CPU, but the gate is asked for GPUs only"
+    return None
 
 
 def _count(number: int, thing: str) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from click.testing import CliRunner
 
 from inductor_override import catalogue
+from inductor_override.cli import main
 
 
 def test_every_gpu_is_found_by_its_full_name():
@@ -227,3 +229,11 @@ def test_an_unknown_name_brings_the_nearest(typed, near):
 def test_a_name_without_any_likeness_is_unknown_too(typed):
     with pytest.raises(catalogue.UnknownGpuError, match="is known"):
         catalogue.find(typed)
+
+
+def test_the_list_of_gpus_can_be_narrowed_by_words():
+    shown = CliRunner().invoke(main, ["gpus", "4060", "ti"]).output
+    assert "RTX 4060 Ti" in shown
+    assert "RTX 3060" not in shown
+    refused = CliRunner().invoke(main, ["gpus", "no-such"])
+    assert (refused.exit_code, "no GPU is known" in refused.output) == (2, True)

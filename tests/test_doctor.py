@@ -94,7 +94,17 @@ def test_a_machine_on_which_nothing_is_to_be_done():
         (FINE, Asked(shapes=((7, 64, 128),)), []),
         (FINE, Asked(shapes=((7, 60, 128),)), ["sizes-not-aligned"]),
         (FINE, Asked(shapes=((7, 60, 128),), dtype="float32"), []),
-        (replace(FINE, cores=2), NO_MODE, ["precompilation-timeout"]),
+        (
+            with_option("max_autotune_gemm_search_space", "EXHAUSTIVE"),
+            NO_MODE,
+            ["precompilation-timeout"],
+        ),
+        (replace(FINE, has_driver=True), NO_MODE, ["torch-without-gpu"]),
+        (
+            replace(FINE, environment={"INDUCTOR_OVERRIDE_DISABLE": "1"}),
+            NO_MODE,
+            ["switched-off"],
+        ),
         (replace(FINE, gate_owner="unsloth.is_big_gpu"), NO_MODE, ["someone-at-the-gate"]),
         (replace(FINE, edited="utils.py"), NO_MODE, ["torch-was-edited"]),
         (replace(FINE, problem="bad"), NO_MODE, ["problem"]),
@@ -110,7 +120,7 @@ def test_each_advice_says_what_why_what_to_do_and_from_where():
     everything = replace(
         with_option("deterministic", True),
         devices=(SMALL, OLD),
-        cores=2,
+        has_driver=True,
         gate_owner="someone.gate",
         edited="utils.py",
         precision="highest",
@@ -182,30 +192,48 @@ PROGRAM = """
 import sys
 import torch
 import inductor_override as io
+print("from the program")
 if "override" in sys.argv:
     with io.override(min_sms=0):
         torch.compile(lambda x: x @ x)(torch.randn(8, 8))
+if "tuned" in sys.argv:
+    io.enable(min_sms=0)
+    torch.compile(lambda x: x @ x, mode="max-autotune")(torch.randn(8, 8))
 if "fail" in sys.argv:
     sys.exit(7)
 """
 
 
 @pytest.mark.parametrize(
-    ("argument", "code", "said"),
+    ("argument", "codes", "said"),
     [
-        ("override", "gate-not-asked", "1 graphs compiled under the override"),
-        ("plain", "not-on", "0 graphs compiled under the override"),
-        ("fail", "program-failed", "0 graphs compiled under the override"),
+        ("override", ["gate-not-asked"], "none with max-autotune, so nothing asked the gate"),
+        ("tuned", ["gate-not-asked"], "all with inputs on the CPU"),
+        ("plain", ["not-on"], "0 graphs compiled"),
+        ("fail", ["program-failed"], "program.py fail ended with 7"),
     ],
 )
-def test_a_program_is_run_as_it_is_and_told_of(tmp_path, argument, code, said):
+def test_a_program_is_run_as_it_is_and_told_of(tmp_path, argument, codes, said):
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
-    done = doctor("doctor", "--", sys.executable, str(program), argument)
+    done = doctor("doctor", "--json", "--", sys.executable, str(program), argument)
     assert done.returncode == 1
-    assert f"code: {code}" in done.stdout
-    assert said in " ".join(done.stdout.split())
+    found = json.loads(done.stdout)
+    assert [each["code"] for each in found["advice"]] == codes
+    assert said in done.stdout
+    assert "from the program" in done.stderr
     assert list(tmp_path.iterdir()) == [program]
+
+
+def test_a_report_for_people(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    cache = {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
+    done = doctor("doctor", "--", sys.executable, str(program), "override", **cache)
+    assert done.returncode == 1
+    assert "from the program" in done.stdout
+    assert "override): the gate was not asked; 1 graph compiled" in " ".join(done.stdout.split())
+    assert "code: gate-not-asked" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from this_torch import HAS_FEEDBACK, HAS_FX_CACHE, VALUES_PER_THREAD
 
 import inductor_override as io
 from inductor_override.open_scopes import Counts
-from inductor_override.tuning import LIBRARY, TRITON, Timed, Tuned
+from inductor_override.tuning import LIBRARY, OTHER, TRITON, Timed, Tuned
 from inductor_override.tuning_report import hand_in
 
 tells = pytest.mark.skipif(not HAS_FEEDBACK, reason="torch tells what was tuned from 2.6 on")
@@ -64,12 +64,15 @@ def test_a_scope_tells_what_was_tuned_in_it_and_how_long_it_took(tune):
     (operation,) = report.tuned
     assert {each.name for each in operation.fastest} == {"mm", "another_mm"}
     assert (operation.dtype, operation.candidates, operation.failed) == ("float32", 2, 0)
+    kinds = {each.name: each.kind for each in operation.fastest}
+    assert kinds == {"mm": LIBRARY, "another_mm": OTHER}
+    assert operation.library.name == "mm"
     assert operation.winner.milliseconds <= operation.fastest[1].milliseconds
     noted = torch._dynamo.utils.compilation_time_metrics
     assert report.seconds == pytest.approx(
         noted["mm_template_autotuning"][-1] + noted["mm_template_precompiling"][-1]
     )
-    assert report.winners == {LIBRARY: 1}
+    assert sum(report.winners.values()) == 1
     assert (report.asked, report.graphs, report.graphs_from_cache) == (0, 1, 0)
     assert json.loads(json.dumps(report.to_dict()))["tuned"][0]["op"] == "mm"
 
@@ -146,7 +149,7 @@ def test_a_graph_from_a_cache_is_counted_as_one(compiled):
         with io.override(min_sms=7, fx_graph_cache=True, max_fusion_size=61) as scope:
             compiled()
         assert (scope.report().graphs, scope.report().graphs_from_cache) == (1, hits)
-    assert "1 graph compiled, 1 of them from torch's caches" in scope.report().line()
+    assert "; 1 graph from torch's caches; " in scope.report().line()
 
 
 def test_the_gate_is_counted(ask):
@@ -213,6 +216,18 @@ def test_the_line_and_the_table_say_who_won_by_how_much_and_at_which_price():
     assert "without an interval" in table
     assert len(repr(report).splitlines()) == 1
     assert "&lt;mm&gt;" in report._repr_html_()
+
+
+def test_graphs_that_were_compiled_are_told_from_those_of_caches():
+    report = replace(a_report(), graphs=3, graphs_from_cache=1)
+    assert "; 2 graphs compiled, 1 graph from torch's caches; " in report.line()
+
+
+def test_the_report_says_why_nothing_could_gain(tune):
+    with io.override(min_sms=0, max_autotune=True) as scope:
+        tune()
+    assert scope.report().cause == "all with inputs on the CPU, but the gate is asked for GPUs only"
+    assert "The graphs: all with inputs on the CPU" in str(scope.report())
 
 
 def test_an_operation_of_which_no_candidate_could_run():

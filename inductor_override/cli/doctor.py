@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +58,8 @@ def doctor(
 ) -> None:
     """Say what matters on this machine: GPUs, torch, caches, and who stands at the gate.
 
-    With COMMAND, run that first, unchanged, and say at its end where the override took effect.
+    With COMMAND, run that first, unchanged, and say at its end where the override took effect. With
+    --json what COMMAND prints goes to standard error.
 
     \b
         inductor-override doctor
@@ -71,7 +73,7 @@ def doctor(
     examined = None
     if command:
         try:
-            examined = examine(command, os.environ)
+            examined = examine(command, os.environ, sys.stderr if as_json else None)
         except FileNotFoundError:
             raise CannotError(f"command not found: {command[0]}") from None
     try:
@@ -110,17 +112,10 @@ def _show(machine: Machine, examined: Examined | None, advice: list[Advice]) -> 
     for device in machine.devices:
         out.print(Text(_device(device, machine)))
     if not machine.devices:
-        out.print(Text('no GPU that torch can use; --gpu "RTX 3060" gives advice for one'))
+        out.print(Text('torch can use no GPU here. For another machine\'s: --gpu "RTX 3060"'))
     for report in examined.processes if examined else ():
         command = " ".join(report["command"])
-        tuned = f", {len(report['tuned'])} operations tuned" if report["told"] else ""
-        out.print(
-            Text(
-                f"process {report['process']} ({command}): {report['graphs']} graphs compiled "
-                f"under the override, the gate asked {report['asked']} times and open "
-                f"{report['passed']} times{tuned}"
-            )
-        )
+        out.print(Text(f"process {report['process']} ({command}): {report['line']}"))
     for number, each in enumerate(advice, 1):
         out.print()
         out.print(Text(f"{number}. {each.says}", "bold"))

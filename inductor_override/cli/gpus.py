@@ -11,6 +11,7 @@ from rich.table import Table
 
 from inductor_override import catalogue
 from inductor_override.cli import console
+from inductor_override.cli.errors import CannotError
 from inductor_override.patches import select
 
 _NOTE = (
@@ -22,8 +23,11 @@ _NOTE = (
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the same facts as JSON.")
-def gpus(as_json: bool) -> None:
+@click.argument("words", nargs=-1)
+def gpus(as_json: bool, words: tuple[str, ...]) -> None:
     """List the GPUs that are known by name, and which pass torch's own gate.
+
+    With WORDS, those whose names have all of them.
 
     The gate stands before the Triton templates of matrix products and convolutions.
 
@@ -33,15 +37,22 @@ def gpus(as_json: bool) -> None:
     from it: `inductor-override explain` says what there is to choose from.
     """
     torch, threshold = _gate()
+    chosen = [
+        gpu
+        for gpu in catalogue.all_gpus()
+        if all(word.lower() in gpu.name.lower() for word in words)
+    ]
+    if not chosen:
+        raise CannotError(f"no GPU is known whose name has {' '.join(words)!r}")
     if as_json:
-        click.echo(json.dumps([_facts(gpu, threshold) for gpu in catalogue.all_gpus()], indent=2))
+        click.echo(json.dumps([_facts(gpu, threshold) for gpu in chosen], indent=2))
         return
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("GPU", no_wrap=True)
     table.add_column("SMs", justify="right")
     table.add_column("capability", justify="right")
     table.add_column(f"passes the gate of torch {torch} ({threshold} SMs)")
-    for gpu in catalogue.all_gpus():
+    for gpu in chosen:
         passes = gpu.sms >= threshold
         table.add_row(
             gpu.name, str(gpu.sms), gpu.capability, "yes" if passes else "[yellow]no[/yellow]"

@@ -9,12 +9,11 @@ from typing import Any
 from packaging.version import Version
 
 from inductor_override.diagnosis.machine import Device, Machine
-from inductor_override.request.names import ENV_OPTION
+from inductor_override.request.names import ENV_DISABLE, ENV_OPTION
 
 _CONFIG = "torch/_inductor/config.py"
 _SMALL_SHARED_MEMORY = 101_376
 """Bytes: capability 8.6, 8.9 and 12.x, of the CUDA Programming Guide's table."""
-_FEW_CORES = 4
 _ALIGNED = {"float16": 8, "bfloat16": 8, "float32": 4}
 """Elements in 16 bytes."""
 
@@ -56,6 +55,7 @@ class Asked:
     shapes: tuple[tuple[int, int, int], ...] = ()
 
 
+_SPACE = "max_autotune_gemm_search_space"
 Rule = Callable[[Machine, Asked], Iterator[Advice]]
 
 
@@ -99,6 +99,25 @@ def _cannot_win(machine: Machine, asked: Asked) -> Iterator[Advice]:
             )
 
 
+def _nothing_works(machine: Machine, asked: Asked) -> Iterator[Advice]:
+    if machine.environment.get(ENV_DISABLE, "").strip() == "1":
+        yield Advice(
+            "switched-off",
+            f"{ENV_DISABLE}=1: every entry of inductor-override does nothing.",
+            "What follows works only without it.",
+            f"unset {ENV_DISABLE}",
+            "docs/ways.md",
+        )
+    if machine.has_driver:
+        yield Advice(
+            "torch-without-gpu",
+            f"NVIDIA's driver is here, and torch {machine.torch} can use no GPU.",
+            "It is a build for the CPU, or for another driver.",
+            "install a CUDA build of torch",
+            "/proc/driver/nvidia/version, torch.cuda.is_available()",
+        )
+
+
 def _refused(machine: Machine, asked: Asked) -> Iterator[Advice]:
     for device in machine.devices:
         let_through = machine.min_sms is not None and device.sms >= machine.min_sms
@@ -113,7 +132,7 @@ def _refused(machine: Machine, asked: Asked) -> Iterator[Advice]:
             "mode=... says.",
             f'inductor-override explain --gpu "{device.name}" --module FILE.py:NAME says what '
             "there is to gain; then `with inductor_override.override(min_sms=0):` around the "
-            "first call, or inductor-override run -- COMMAND",
+            "first call, or inductor-override run --max-autotune -- COMMAND",
             "torch._inductor.utils.is_big_gpu; https://github.com/pytorch/pytorch/issues/109489",
         )
 
@@ -173,18 +192,17 @@ def _small_parts(machine: Machine, asked: Asked) -> Iterator[Advice]:
             f"A block on {tried[0].name} may have {(tried[0].shared_memory or 0) >> 10} KiB of "
             "shared memory, and Inductor's larger candidates need more.",
             "They are compiled and cannot run, at the cost of the tuning.",
-            "compare it as an arm: --arm "
+            "inductor-override compare --module FILE.py:NAME --arm stock --arm min_sms=0 --arm "
             "min_sms=0,max_autotune_prune_choices_based_on_shared_mem=True (torch's estimate "
             "counts one stage too many, so it drops some that would run)",
             f"{_CONFIG}; https://github.com/pytorch/pytorch/pull/170832",
         )
     patience = machine.options.get("precompilation_timeout_seconds")
-    few = machine.devices and machine.cores <= _FEW_CORES
-    if patience and patience <= 300 and few:
+    if patience and patience <= 300 and machine.options.get(_SPACE) == "EXHAUSTIVE":
         yield Advice(
             "precompilation-timeout",
-            f"Inductor waits {patience} s for the candidates of one operation, and this machine "
-            f"has {machine.cores} cores to compile them.",
+            f"{_SPACE} is EXHAUSTIVE, about 1,400 to 1,900 candidates for one operation, and "
+            f"Inductor waits {patience} s for them.",
             "A candidate that is not compiled by then is dropped.",
             "export TORCHINDUCTOR_PRECOMPILATION_TIMEOUT_SECONDS=1800",
             f"{_CONFIG}: precompilation_timeout_seconds",
@@ -234,4 +252,12 @@ def _padded(odd: list[str], elements: int) -> list[str]:
     return [f"{name}={-(-int(size) // elements) * elements}" for name, size in sizes]
 
 
-_RULES: tuple[Rule, ...] = (_cannot_win, _refused, _mode, _numbers, _small_parts, _others)
+_RULES: tuple[Rule, ...] = (
+    _nothing_works,
+    _cannot_win,
+    _refused,
+    _mode,
+    _numbers,
+    _small_parts,
+    _others,
+)

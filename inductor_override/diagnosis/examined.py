@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from inductor_override.child_environment import with_reports
 from inductor_override.diagnosis.advice import Advice
@@ -37,40 +37,50 @@ class Examined:
             found.append(
                 Advice(
                     "program-failed",
-                    f"{self.command[0]} ended with {self.returncode}.",
+                    f"{' '.join(self.command)} ended with {self.returncode}.",
                     "What it would have compiled later is not in this report.",
                     "see its own message above",
                     "the exit status",
                 )
             )
-        if not any(each["graphs"] for each in self.processes):
+        seen = any(each["graphs"] for each in self.processes)
+        if not seen and not self.returncode:
             found.append(
                 Advice(
                     "not-on",
-                    "No graph was compiled under the override.",
+                    "No graph was compiled while inductor-override was installed.",
                     "Either the program compiles nothing, or nothing in it asks for the override: "
                     "no scope, no enable(), no options(), and no environment variable.",
-                    f"inductor-override run --report -- {' '.join(self.command)}",
+                    f"inductor-override run --max-autotune --report -- {' '.join(self.command)}",
                     "the reports of its processes",
                 )
             )
-        elif not any(each["asked"] for each in self.processes):
+        if seen and not any(each["asked"] for each in self.processes):
+            causes = {each["cause"] for each in self.processes if each["cause"]}
+            cached = all(each["graphs"] == each["graphs_from_cache"] for each in self.processes)
+            known = f"The graphs: {'; '.join(sorted(causes))}." if causes else ""
+            cached = cached and not causes
+            if cached:
+                known = "torch had all graphs in its caches, where they lie with their threshold."
             found.append(
                 Advice(
                     "gate-not-asked",
-                    "Graphs were compiled under the override, and the gate was never asked.",
-                    "The log of the program names the cause: no max-autotune, inputs on the CPU "
-                    "only; or torch had the graphs in its caches.",
-                    "mode='max-autotune' in the program, or TORCHINDUCTOR_MAX_AUTOTUNE=1; "
-                    "TORCHINDUCTOR_FORCE_DISABLE_CACHES=1 once, to see it tune",
+                    "Graphs were compiled, and the gate was never asked.",
+                    known or "No product or convolution that Inductor would tune is in them.",
+                    "another TORCHINDUCTOR_CACHE_DIR once, to see it tune" if cached else "",
                     "the reports of its processes",
                 )
             )
         return found
 
 
-def examine(command: Sequence[str], environment: Mapping[str, str]) -> Examined:
+def examine(
+    command: Sequence[str], environment: Mapping[str, str], stdout: IO[str] | None = None
+) -> Examined:
     """Run a command to its end; its output is its own, and it is not changed in anything else.
+
+    Args:
+        stdout: where its standard output goes, if not to this process's.
 
     Raises:
         FileNotFoundError: there is no such command.
@@ -85,6 +95,7 @@ def examine(command: Sequence[str], environment: Mapping[str, str]) -> Examined:
         done = subprocess.run(
             ["/bin/sh", "-c", become, "sh", *command],
             env=with_reports(environment, str(file)),
+            stdout=stdout,
             check=False,
         )
         reports = [json.loads(line) for line in file.read_text("utf-8").splitlines()]

@@ -21,7 +21,7 @@ from inductor_override.request.names import COMPILE_FX, CONFIG, TORCH_DECIDES, U
 _OPTIONS = (
     *("max_autotune", "max_autotune_gemm", "max_autotune_gemm_backends", "deterministic"),
     *("max_autotune_conv_backends", "max_autotune_prune_choices_based_on_shared_mem"),
-    *("autotune_in_subproc", "precompilation_timeout_seconds", "force_disable_caches"),
+    *("max_autotune_gemm_search_space", "precompilation_timeout_seconds"),
 )
 
 
@@ -73,7 +73,7 @@ class Machine:
         problem: what `status()` finds wrong.
         packages: versions of installed packages that have a cache or a gate of their own.
         environment: the environment variables.
-        cores: CPU cores, which compile the candidates.
+        has_driver: whether NVIDIA's driver is here, though torch can use no GPU.
     """
 
     torch: str
@@ -93,7 +93,7 @@ class Machine:
     problem: str | None = None
     packages: dict[str, str] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
-    cores: int = 8
+    has_driver: bool = False
 
 
 def look(named: tuple[Gpu, ...] = ()) -> Machine:
@@ -147,7 +147,7 @@ def look(named: tuple[Gpu, ...] = ()) -> Machine:
         problem=before.problem,
         packages={name: found for name in ("vllm", "unsloth") if (found := _version(name))},
         environment=dict(os.environ),
-        cores=os.cpu_count() or 1,
+        has_driver=not torch.cuda.is_available() and Path("/proc/driver/nvidia/version").exists(),
     )
 
 

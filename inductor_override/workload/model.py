@@ -42,6 +42,8 @@ def load(spec: str) -> Any:
     where, colon, name = spec.rpartition(":")
     if not colon or not where or not name:
         raise WorkloadError(f"{spec!r} is not valid; allowed: {_FORM}")
+    if not where.endswith(".py") and Path(where).is_file():
+        raise WorkloadError(f"{where} is no file of Python; allowed: {_FORM}")
     with _users_code(f"importing {where} failed"):
         module = _module(where)
     found = module
