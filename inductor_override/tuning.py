@@ -94,7 +94,7 @@ class Tuned:
 
 
 def available() -> bool:
-    """Whether this torch tells what its tuner measured (from torch 2.6 on)."""
+    """Whether this torch tells what its tuner measured (from torch 2.5 on)."""
     module = sys.modules.get(SELECT_ALGORITHM)
     return module is not None and hasattr(module, "add_feedback_saver")
 

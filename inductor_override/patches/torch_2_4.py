@@ -24,6 +24,7 @@ PATCH = replace(
     ),
     lacks=(
         "the environment variable without `run` (2.5 has it)",
+        "what torch's tuner measured (report; 2.5 tells)",
         "values of each thread's own",
         "models in `explain`, and candidates as machine code",
     ),
