@@ -149,7 +149,7 @@ def report() -> TuningReport:
     """What was compiled and tuned in this process while the package was installed.
 
     In scopes, and under `enable`, `options` and the environment variable; also after `disable`.
-    The figures are torch's own; before torch 2.5 it does not tell what its tuner measured.
+    The figures are torch's own; before torch 2.6 it does not tell what its tuner measured.
     """
     return TuningReport.of(installation.counts)
 

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from packaging.version import Version
+
 SELECT_ALGORITHM = "torch._inductor.select_algorithm"
 LIBRARY, TRITON, OTHER = "library", "triton", "other"
 _RUNNERS_UP = 5
@@ -94,9 +96,11 @@ class Tuned:
 
 
 def available() -> bool:
-    """Whether this torch tells what its tuner measured (from torch 2.5 on)."""
+    """Whether this torch tells what its tuner measured (from torch 2.6 on; 2.5 tells less)."""
     module = sys.modules.get(SELECT_ALGORITHM)
-    return module is not None and hasattr(module, "add_feedback_saver")
+    if module is None or not hasattr(module, "add_feedback_saver"):
+        return False
+    return Version(sys.modules["torch"].__version__).release >= (2, 6)
 
 
 class Listener:

@@ -30,7 +30,7 @@ class TuningReport:
         graphs_from_cache: of these, what came from torch's caches; nothing is tuned for them. A
             backward graph that comes with its forward graph is not counted on its own.
         tuned: each operation that torch's tuner chose a kernel for, in the order of the choices.
-        told: whether this torch tells what its tuner measured (from torch 2.5 on).
+        told: whether this torch tells what its tuner measured (from torch 2.6 on).
         cause: why no graph could gain from an open gate, as far as that is known; else None.
     """
 
@@ -127,7 +127,7 @@ class TuningReport:
             ", ".join(graphs),
         ]
         if not self.told:
-            facts.append("what was tuned is not known: torch tells from 2.5 on")
+            facts.append("what was tuned is not known: torch tells from 2.6 on")
         elif not self.tuned:
             facts.append("nothing was tuned")
         else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import subprocess
 import sys
 
@@ -63,8 +62,8 @@ def said(*arguments):
 )
 @quick
 @given(texts)
-def test_the_command_line(command, tmp_path, text):
-    os.chdir(tmp_path)  # "a.json" is a file that may be written
+def test_the_command_line(command, tmp_path, monkeypatch, text):
+    monkeypatch.chdir(tmp_path)  # "a.json" is a file that may be written
     # The last word is wrong in each command, so that nothing is ever carried out.
     done = said(*command, text, *(["--no-such-option"] if command[0] != "recommend" else []))
     assert done.exit_code == 2

@@ -22,7 +22,7 @@ from inductor_override.open_scopes import Counts
 from inductor_override.tuning import LIBRARY, OTHER, TRITON, Timed, Tuned
 from inductor_override.tuning_report import hand_in
 
-tells = pytest.mark.skipif(not HAS_FEEDBACK, reason="torch tells what was tuned from 2.5 on")
+tells = pytest.mark.skipif(not HAS_FEEDBACK, reason="torch tells what was tuned from 2.6 on")
 RUN = (sys.executable, "-m", "inductor_override", "run")
 
 
@@ -163,7 +163,7 @@ def test_the_gate_is_counted(ask):
 def test_where_torch_does_not_tell_the_report_says_so(compiled):
     with io.override(min_sms=0) as scope:
         compiled()
-    said = "what was tuned is not known: torch tells from 2.5 on" in scope.report().line()
+    said = "what was tuned is not known: torch tells from 2.6 on" in scope.report().line()
     assert said is not HAS_FEEDBACK
 
 

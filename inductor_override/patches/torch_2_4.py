@@ -24,7 +24,7 @@ PATCH = replace(
     ),
     lacks=(
         "the environment variable without `run` (2.5 has it)",
-        "what torch's tuner measured (report; 2.5 tells)",
+        "what torch's tuner measured (report)",
         "values of each thread's own",
         "models in `explain`, and candidates as machine code",
     ),
