@@ -170,14 +170,14 @@ def test_where_torch_does_not_tell_the_report_says_so(compiled):
 def test_one_line_in_the_log_for_who_wants_it(compiled, caplog):
     with io.override(min_sms=0):
         compiled()
-    assert "1 graph compiled" not in caplog.text
+    assert "1 graph " not in caplog.text
     with caplog.at_level(logging.INFO, "inductor_override"):
         with io.override(min_sms=3):
             compiled()
         with pytest.warns(io.NoEffectWarning), io.override(min_sms=4):
             pass
     lines = [r.getMessage() for r in caplog.records if r.levelno == logging.INFO]
-    (line,) = [each for each in lines if "1 graph compiled" in each]
+    (line,) = [each for each in lines if "1 graph " in each]  # compiled, or from a cache
     assert line.startswith("inductor-override: override(min_sms=3): the gate was not asked; ")
 
 
