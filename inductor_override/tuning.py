@@ -14,8 +14,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from packaging.version import Version
-
 SELECT_ALGORITHM = "torch._inductor.select_algorithm"
 LIBRARY, TRITON, OTHER = "library", "triton", "other"
 _RUNNERS_UP = 5
@@ -96,11 +94,9 @@ class Tuned:
 
 
 def available() -> bool:
-    """Whether this torch tells what its tuner measured (from torch 2.6 on; 2.5 tells less)."""
+    """Whether this torch tells what its tuner measured, and notes the seconds (from 2.6 on)."""
     module = sys.modules.get(SELECT_ALGORITHM)
-    if module is None or not hasattr(module, "add_feedback_saver"):
-        return False
-    return Version(sys.modules["torch"].__version__).release >= (2, 6)
+    return all(hasattr(module, name) for name in ("add_feedback_saver", "dynamo_timed"))
 
 
 class Listener:

@@ -160,10 +160,11 @@ class TuningReport:
         return f" ({least if least == most else f'{least} to {most}'} times as fast as the library)"
 
     def _rows(self) -> list[tuple[str, ...]]:
-        """One for each distinct problem, in the order of the first choices."""
+        """One for each problem and winner: equal sizes may be laid out in other ways."""
         alike: dict[tuple[str, ...], list[Tuned]] = {}
         for each in self.tuned:
-            alike.setdefault((each.op, *each.sizes, each.dtype), []).append(each)
+            won = each.winner.name if each.winner else ""
+            alike.setdefault((each.op, *each.sizes, each.dtype, won), []).append(each)
         return [_row(group) for group in alike.values()]
 
 

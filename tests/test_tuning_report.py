@@ -218,6 +218,12 @@ def test_the_line_and_the_table_say_who_won_by_how_much_and_at_which_price():
     assert "&lt;mm&gt;" in report._repr_html_()
 
 
+def test_one_problem_with_two_winners_has_two_rows():
+    report = replace(a_report(an_operation(), an_operation(winner=LIBRARY, ms=1.5)), told=True)
+    rows = [line for line in str(report).splitlines() if "64x32, 32x16" in line]
+    assert len(rows) == 2
+
+
 def test_graphs_that_were_compiled_are_told_from_those_of_caches():
     report = replace(a_report(), graphs=3, graphs_from_cache=1)
     assert "; 2 graphs compiled, 1 graph from torch's caches; " in report.line()

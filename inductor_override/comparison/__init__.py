@@ -8,7 +8,6 @@ found.arms[0].verdict    # FASTER, SLOWER, SAME, UNDECIDED, WRONG or NOT IN FORC
 
 from __future__ import annotations
 
-import html
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -81,12 +80,10 @@ class Comparison:
         return f"<inductor_override comparison of {self.result.question.text}: {verdicts}>"
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{html.escape(each.name)}</td><td>{each.verdict}</td>"
-            f"<td style='text-align:left'>{html.escape(each.text)}</td></tr>"
-            for each in self.arms
-        )
-        return f"<p><code>{html.escape(self.result.question.text)}</code></p><table>{rows}</table>"
+        from inductor_override.pages import in_a_notebook
+
+        verdicts = ((each.name, each.verdict, each.text) for each in self.arms)
+        return in_a_notebook(self.result.question.text, verdicts)
 
 
 def compare(

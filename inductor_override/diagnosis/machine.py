@@ -145,7 +145,7 @@ def look(named: tuple[Gpu, ...] = ()) -> Machine:
         gate_owner=owner or next(iter(before.foreign), None),
         edited=_edited(utils.__file__),
         problem=before.problem,
-        packages={name: found for name in ("vllm", "unsloth") if (found := _version(name))},
+        packages={name: found for name in ("vllm",) if (found := _version(name))},
         environment=dict(os.environ),
         has_driver=not torch.cuda.is_available() and Path("/proc/driver/nvidia/version").exists(),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -269,9 +268,7 @@ class Report:
         return f"<explanation of {self.what}: {listed}>"
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{html.escape(each.gpu.name)}</td><td>{each.verdict.code}</td>"
-            f"<td style='text-align:left'>{html.escape(each.verdict.text)}</td></tr>"
-            for each in self.gpus
-        )
-        return f"<p><code>{html.escape(self.what)}</code></p><table>{rows}</table>"
+        from inductor_override.pages import in_a_notebook
+
+        verdicts = ((e.gpu.name, e.verdict.code, e.verdict.text) for e in self.gpus)
+        return in_a_notebook(self.what, verdicts)

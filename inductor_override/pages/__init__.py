@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import html
+from collections.abc import Callable, Iterable, Mapping
 from importlib import resources
 from typing import Any
 
@@ -26,3 +27,13 @@ def render(package: str, filters: Mapping[str, Callable[..., str]], **facts: Any
     )
     environment.filters |= filters
     return environment.get_template(_PAGE).render(**facts)
+
+
+def in_a_notebook(title: str, verdicts: Iterable[tuple[str, str, str]]) -> str:
+    """A short table: of each, its name, its verdict, and the sentence for it."""
+    rows = "".join(
+        f"<tr><td>{html.escape(name)}</td><td>{verdict}</td>"
+        f"<td style='text-align:left'>{html.escape(text)}</td></tr>"
+        for name, verdict, text in verdicts
+    )
+    return f"<p><code>{html.escape(title)}</code></p><table>{rows}</table>"
