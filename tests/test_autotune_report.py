@@ -66,7 +66,7 @@ print(json.dumps(seen))
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory):
     if not HAS_AOT_CACHE:
-        pytest.skip("feedback savers came with torch 2.6")
+        pytest.skip("torch tells what was tuned from 2.6 on")
     try:
         toolchain.check()
     except SimulationError as error:
