@@ -8,9 +8,11 @@ PYTHON ?= python3
 VENV ?= .venv
 TORCH ?= torch==2.13.0 triton==3.7.1
 CELLS ?= 2.0.1 2.4.1 2.6.0 2.9.1 2.12.1 newest
+DOORS ?= transformers accelerate lightning diffusers ray
 BIN := $(VENV)/bin
+PURELIB := import sysconfig; print(sysconfig.get_path('purelib'))
 
-.PHONY: demo docs test test-gpu lint package cells matrix table clean
+.PHONY: demo docs doors test test-gpu lint package cells matrix table clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -32,6 +34,10 @@ docs: $(VENV)/installed
 	$(BIN)/python -m pip install -q -e '.[docs]'
 	$(BIN)/python -m mkdocs build --strict --quiet
 
+# The examples of the guide that need other packages, which see those of $(VENV) too.
+doors: .doors/installed
+	PATH="$(CURDIR)/.doors/bin:$(CURDIR)/$(BIN):$$PATH" python -m pytest tests_doors
+
 # Wheel and sdist, checked, and the wheel used in an empty environment.
 package: $(VENV)/installed
 	$(BIN)/python tools/package.py
@@ -50,11 +56,18 @@ table: $(VENV)/installed
 	$(BIN)/python tools/table.py
 
 clean:
-	rm -rf $(VENV) .cells
+	rm -rf $(VENV) .cells .doors
 
 # torch first and by itself: the package takes any torch from 2.0 on, and would take the newest.
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q $(TORCH) numpy setuptools
 	$(BIN)/python -m pip install -q -e '.[test,lint,cells]'
+	touch $@
+
+.doors/installed: $(VENV)/installed
+	$(BIN)/python -m venv --clear .doors
+	echo "import site; site.addsitedir('$$($(BIN)/python -c "$(PURELIB)")')" \
+	  > "$$(.doors/bin/python -c "$(PURELIB)")/base.pth"
+	.doors/bin/python -m pip install -q $(DOORS)
 	touch $@

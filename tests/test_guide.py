@@ -1,4 +1,7 @@
-"""Each block of Python in README and guide is run, or says why it cannot be."""
+"""Each block of Python in README and guide is run, or says why it cannot be.
+
+Those that need other packages are run by `tests_doors/`.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-BLOCK = re.compile(r"(<!-- not run: (.+?) -->\n)?^```python[^\n]*\n(.*?)^```$", re.M | re.S)
+BLOCK = re.compile(
+    r"(<!-- (?:not run|make doors): (.+?) -->\n)?^```python[^\n]*\n(.*?)^```$", re.M | re.S
+)
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:

@@ -1,0 +1,68 @@
+"""The examples of docs/recipes.md that need other packages: `make doors`.
+
+A block is run as it stands there, in a process of its own. torch's structured trace says what was
+compiled under the override.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PAGE = (Path(__file__).parent.parent / "docs" / "recipes.md").read_text("utf-8")
+BLOCK = re.compile(
+    r"^## ([^\n]+)\n[^#]*?<!-- make doors: (.+?) -->\n```python\n(.*?)^```$", re.M | re.S
+)
+COMMAND = re.compile(r"^    (inductor-override run .* -- (?:torchrun|accelerate) .*)$", re.M)
+SCRIPT = PAGE.partition("## A script\n\n```python\n")[2].partition("```")[0]
+
+
+def thresholds(trace: Path) -> set[str]:
+    """The thresholds that torch's trace names, over all graphs and processes."""
+    found = "".join(path.read_text() for path in trace.rglob("*.log"))
+    return set(re.findall(r'^\t\{"max_autotune_gemm_min_sms": (-?\d+)', found, re.M))
+
+
+def run(command: list[str], folder: Path) -> None:
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env={
+            **os.environ,
+            "TORCH_TRACE": str(folder / "trace"),
+            "TORCHINDUCTOR_CACHE_DIR": str(folder / "cache"),
+            "TORCHINDUCTOR_VEC_ISA_OK": "1",  # saves a compile of C++ in each process
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+
+
+@pytest.mark.parametrize(("title", "packages", "code"), BLOCK.findall(PAGE))
+def test_an_example_is_compiled_under_the_override(
+    title: str, packages: str, code: str, tmp_path: Path
+) -> None:
+    for package in packages.split():
+        importlib.metadata.version(package)
+    (tmp_path / "example.py").write_text(code)
+    run([sys.executable, "example.py"], tmp_path)
+    assert thresholds(tmp_path / "trace") == {"0"}
+
+
+@pytest.mark.parametrize("command", COMMAND.findall(PAGE))
+def test_a_launcher_s_processes_are_under_the_override(command: str, tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(SCRIPT)
+    run(["sh", "-c", command.replace("accelerate launch", "accelerate launch --cpu")], tmp_path)
+    reports = [json.loads(line) for line in (tmp_path / "tuned.jsonl").read_text().splitlines()]
+    compiled = [report for report in reports if report["graphs"]]
+    assert len(compiled) == (2 if "torchrun" in command else 1)  # the launcher reports too
