@@ -15,6 +15,7 @@ import types
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 
 from common import conditions, middle, report, resident
 
@@ -91,7 +92,7 @@ def gate(rounds: int = 15, times: int = 2000) -> None:
             report(f"gate at {min_sms}, share of one small compile", share * 100, 0.1, unit=" %")
 
 
-def compile_once(how: Callable[[], object]) -> float:
+def compile_once(how: Callable[[], AbstractContextManager[object]]) -> float:
     def function(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
         return x @ w  # no pointwise code: it would start a C++ compiler
 
@@ -121,6 +122,7 @@ def compile(pairs: int = 401) -> None:
         gc.freeze()  # a collection in the middle of one compile is neither's doing
         ratios = []
         for turn in range(pairs):
+            order: list[Callable[[], AbstractContextManager[object]]]
             order = [contextlib.nullcontext, ours] if turn % 2 else [ours, contextlib.nullcontext]
             took = {how: compile_once(how) for how in order}
             ratios.append(took[ours] / took[contextlib.nullcontext])
@@ -174,6 +176,7 @@ def kept_by_each(call: Callable[[], None], times: int) -> float:
 
 def main() -> None:
     warnings.simplefilter("ignore", io.NoEffectWarning)
+    parts: dict[str, Callable[[], None]]
     parts = {"compile": compile, "gate": gate, "enter": enter, "growth": growth}
     wanted = sys.argv[1:] or list(parts)
     unknown = [name for name in wanted if name not in parts]

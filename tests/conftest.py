@@ -15,6 +15,7 @@ import types
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from contextvars import ContextVar
+from typing import Any
 
 # Before torch: one compile thread keeps a process small, and no test depends on a user's setting.
 os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
@@ -61,6 +62,10 @@ from torch._inductor.graph import GraphLowering
 import inductor_override as io
 
 CELL = os.environ.get("INDUCTOR_OVERRIDE_CELL")
+
+# What some of the fixtures are, for the tests that take them.
+InThread = Callable[[Callable[[], Any]], Any]
+WithinCompileFx = Callable[[Callable[[], AbstractContextManager[object]]], None]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -151,7 +156,7 @@ class Snapshot:
         return found
 
 
-def _value(entry: object) -> object:
+def _value(entry: Any) -> object:
     # What a read gives, without reading: that makes torch keep copies of lists and dicts.
     if not CONFIG_HAS_ENTRIES:
         return entry
@@ -173,7 +178,7 @@ def no_trace() -> Iterator[Snapshot]:
 
 
 @pytest.fixture
-def compiled() -> Iterator[Callable[..., object]]:
+def compiled() -> Iterator[Callable[..., Any]]:
     """Compile and run a fresh function on the CPU: `compiled(mode=..., options=...)`."""
     torch._dynamo.reset()
 
@@ -190,7 +195,7 @@ def compiled() -> Iterator[Callable[..., object]]:
 
 
 @pytest.fixture
-def in_thread() -> Iterator[Callable[[Callable[[], object]], object]]:
+def in_thread() -> Iterator[InThread]:
     """Run something in one other thread, the same one each time."""
     from concurrent.futures import ThreadPoolExecutor
 
@@ -227,7 +232,7 @@ def lowered(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int | None]]:
 @pytest.fixture
 def within_compile_fx(
     monkeypatch: pytest.MonkeyPatch,
-) -> Callable[[Callable[[], AbstractContextManager[object]]], None]:
+) -> WithinCompileFx:
     """Give a context in which `compile_fx` does the rest of its work, as torch does itself."""
     common = torch._dynamo.backends.common
     real = common.aot_autograd

@@ -6,6 +6,7 @@ No torch and nothing of the package is imported here: agreement with the real th
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 MIN_SMS, EXTRA = "min_sms", "extra"
 TORCH_DECIDES = -1
@@ -18,7 +19,7 @@ class Frame:
     kind: str
     name: int
     runner: str
-    values: dict[str, object]
+    values: dict[str, Any]
 
 
 @dataclass
@@ -56,7 +57,7 @@ class Model:
         """What may rule for this runner."""
         return [f for f in self.frames if not self.per_context or f.runner == runner]
 
-    def value(self, runner: str, key: str) -> object:
+    def value(self, runner: str, key: str) -> Any:
         for frame in reversed(self.stack(runner)):
             if key in frame.values:
                 return frame.values[key]
@@ -65,7 +66,7 @@ class Model:
     def answer(self, runner: str) -> bool:
         """The gate's answer, and who counts it."""
         min_sms = self.value(runner, MIN_SMS) if self.present() else TORCH_DECIDES
-        passed = self._gate_answers() if min_sms == TORCH_DECIDES else self.sms >= min_sms
+        passed: bool = self._gate_answers() if min_sms == TORCH_DECIDES else self.sms >= min_sms
         for name in {f.name for f in self.stack(runner) if f.kind == "scope"}:
             self.counts[name].consulted += 1
             self.counts[name].passed += passed
@@ -77,7 +78,7 @@ class Model:
                 return who != "no"
         return self.sms >= self.stock_min_sms
 
-    def enter(self, name: int, runner: str, values: dict[str, object]) -> None:
+    def enter(self, name: int, runner: str, values: dict[str, Any]) -> None:
         self.counts.setdefault(name, Count())
         self.frames.append(Frame("scope", name, runner, values))
 
@@ -102,7 +103,7 @@ class Model:
     def leave(self, frame: Frame) -> None:
         self.frames.remove(frame)
 
-    def patch(self, name: int, runner: str, values: dict[str, object]) -> None:
+    def patch(self, name: int, runner: str, values: dict[str, Any]) -> None:
         self.frames.append(Frame("patch", name, runner, values))
 
     def threshold_is_patched(self) -> bool:

@@ -6,7 +6,10 @@ import asyncio
 import contextlib
 import contextvars
 import pickle
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar
 from unittest import mock
 
 import conftest
@@ -32,20 +35,23 @@ STOCK = vars(utils)["is_big_gpu"]
 
 if THREADS_KEEP_COPIES:
 
-    def export():
+    def export() -> Any:
         return config.save_config_portable(readonly_values=True)
 
 elif hasattr(config, "save_config_portable"):
 
-    def export():
+    def export() -> Any:
         return config.save_config_portable()
 
 else:
 
-    def export():
+    def export() -> Any:
         return pickle.loads(config.save_config())
 
 
+T = TypeVar("T")
+Order = tuple[Callable[[], Any], asyncio.Future[Any]]
+"""A call for a task, and where its result goes."""
 PLAIN, WRAPPERS = ("yes", "no"), ("passing wrapper", "yes wrapper")
 
 
@@ -56,24 +62,24 @@ class World:
         self.before = Snapshot()
         self.known = {id(STOCK): (STOCK, "stock")}
         self.scopes: dict[int, io.Scope] = {}
-        self.patches: dict[int, object] = {}
-        self.entered: list[tuple[object, str]] = []
+        self.patches: dict[int, Any] = {}
+        self.entered: list[tuple[AbstractContextManager[object], str]] = []
         self.layout = mock.Mock(device=torch.device("cuda", 0), dtype=torch.float16)
         self.loop = asyncio.new_event_loop()
         self.threads = {name: ThreadPoolExecutor(1) for name in THREADS}
         self.contexts = {name: contextvars.copy_context() for name in CONTEXTS}
-        self.inboxes = {name: asyncio.Queue() for name in TASKS}
+        self.inboxes: dict[str, asyncio.Queue[Order]] = {name: asyncio.Queue() for name in TASKS}
         self.tasks = [self.loop.create_task(self._worker(q)) for q in self.inboxes.values()]
         # Torch asks the gate only with max_autotune on.
         self.autotuning = {r: config.patch({"max_autotune": True}) for r in self._contexts()}
         for runner, patch in self.autotuning.items():
             self._enter(patch, runner)
 
-    def _enter(self, what: object, runner: str) -> None:
+    def _enter(self, what: AbstractContextManager[object], runner: str) -> None:
         self.run(runner, what.__enter__)
         self.entered.append((what, runner))
 
-    def _leave(self, what: object, runner: str, *raised: object) -> None:
+    def _leave(self, what: AbstractContextManager[object], runner: str, *raised: object) -> None:
         mine = [i for i, e in enumerate(self.entered) if e == (what, runner)]
         every = [i for i, e in enumerate(self.entered) if e[0] is what]
         del self.entered[(mine or every)[-1]]
@@ -85,7 +91,7 @@ class World:
         return RUNNERS if PER_CONTEXT else ("main",)
 
     @staticmethod
-    async def _worker(inbox: asyncio.Queue) -> None:
+    async def _worker(inbox: asyncio.Queue[Order]) -> None:
         while True:
             function, done = await inbox.get()
             try:
@@ -93,8 +99,8 @@ class World:
             except Exception as error:
                 done.set_exception(error)
 
-    def run(self, runner: str, function, *args):
-        def call():
+    def run(self, runner: str, function: Callable[..., T], *args: object) -> T:
+        def call() -> T:
             return function(*args)
 
         if runner == "main":
@@ -105,14 +111,14 @@ class World:
         if runner in self.contexts:
             return self.contexts[runner].run(call)
 
-        async def hand_over():
-            done = self.loop.create_future()
+        async def hand_over() -> T:
+            done: asyncio.Future[T] = self.loop.create_future()
             await self.inboxes[runner].put((call, done))
             return await done
 
         return self.loop.run_until_complete(hand_over())
 
-    def enter(self, name: int, runner: str, values: dict[str, object]) -> None:
+    def enter(self, name: int, runner: str, values: dict[str, Any]) -> None:
         if name not in self.scopes:
             extra = {NAMES[EXTRA]: values[EXTRA]} if EXTRA in values else {}
             self.scopes[name] = io.override(min_sms=values[MIN_SMS], **extra)
@@ -125,7 +131,7 @@ class World:
             how = (type(raised), raised, raised.__traceback__) if error else ()
             self._leave(self.scopes[name], runner, *how)
 
-    def patch(self, name: int, runner: str, values: dict[str, object]) -> None:
+    def patch(self, name: int, runner: str, values: dict[str, Any]) -> None:
         options = {NAMES[k]: v for k, v in values.items()}
         self.patches[name] = config.patch(options)
         self._enter(self.patches[name], runner)
@@ -149,12 +155,12 @@ class World:
             return
         if who in PLAIN:
 
-            def newcomer(index_or_device=0):
+            def newcomer(index_or_device: object = 0) -> bool:
                 return who == "yes"
 
         else:
 
-            def wrapper(wrapped, instance, args, kwargs):
+            def wrapper(wrapped: Any, instance: object, args: Any, kwargs: Any) -> Any:
                 return True if who == "yes wrapper" else wrapped(*args, **kwargs)
 
             newcomer = wrapt.FunctionWrapper(utils.is_big_gpu, wrapper)
@@ -169,7 +175,8 @@ class World:
     def ask(self, runner: str) -> bool:
         """As lowering asks."""
         asking = (self.layout,) if not CONSUMER_TAKES_DTYPES else (self.layout, [torch.float16])
-        return self.run(runner, lambda: vars(utils)[CONSUMER](*asking))
+        answer: bool = self.run(runner, lambda: vars(utils)[CONSUMER](*asking))
+        return answer
 
     def at_the_gate(self) -> tuple[list[str], int]:
         """Who stands there, lowest first, and how many layers of ours."""

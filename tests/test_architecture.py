@@ -55,12 +55,12 @@ def imports() -> dict[str, set[str]]:
     return found
 
 
-def test_every_room_is_in_the_document():
+def test_every_room_is_in_the_document() -> None:
     rooms = {room_of(module) for module in imports()}
     assert rooms <= allowed().keys()
 
 
-def test_imports_go_only_where_the_document_says():
+def test_imports_go_only_where_the_document_says() -> None:
     table = allowed()
     wrong = [
         f"{module} imports {other}"
@@ -71,7 +71,7 @@ def test_imports_go_only_where_the_document_says():
     assert wrong == []
 
 
-def test_rooms_import_only_what_stands_below_them():
+def test_rooms_import_only_what_stands_below_them() -> None:
     """The rows are in order, so there is no circle between rooms."""
     table = allowed()
     order = list(table)
@@ -88,7 +88,7 @@ def test_rooms_import_only_what_stands_below_them():
         assert room in top or not above, (room, above)
 
 
-def test_no_module_imports_itself_by_way_of_others():
+def test_no_module_imports_itself_by_way_of_others() -> None:
     graph = {
         module: {o for o in others if o != module} - {"inductor_override"}
         for module, others in imports().items()
@@ -106,7 +106,7 @@ def test_no_module_imports_itself_by_way_of_others():
         visit(module, ())
 
 
-def test_the_core_has_seven_floors_and_knows_nothing_of_the_rest():
+def test_the_core_has_seven_floors_and_knows_nothing_of_the_rest() -> None:
     apart = {name for names, floor, _ in rows() if floor == "-" for name in names}
     core = {
         m: {o for o in others if o != "inductor_override"}

@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 from this_torch import HAS_AOT_CACHE
@@ -64,7 +65,7 @@ print(json.dumps(seen))
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory):
+def seen(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str]:
     if not HAS_AOT_CACHE:
         pytest.skip("torch tells what was tuned from 2.6 on")
     try:
@@ -84,28 +85,34 @@ def seen(tmp_path_factory):
 
 @pytest.mark.simulated
 class TestReport:
-    def test_it_lists_the_candidates_of_the_override(self, seen):
+    def test_it_lists_the_candidates_of_the_override(
+        self, seen: tuple[dict[str, Any], str]
+    ) -> None:
         [(name, candidates, timings)] = seen[0]["override"]["reports"]
         assert name == "mm"
         assert candidates[0] == "mm"
         assert len(candidates) > 10
         assert timings.keys() == set(candidates)
 
-    def test_torch_takes_the_fastest(self, seen):
+    def test_torch_takes_the_fastest(self, seen: tuple[dict[str, Any], str]) -> None:
         assert seen[0]["override"]["kernels"] == ["triton_tem_fused_mm_relu_0"]
 
-    def test_without_the_override_there_is_nothing_to_report(self, seen):
+    def test_without_the_override_there_is_nothing_to_report(
+        self, seen: tuple[dict[str, Any], str]
+    ) -> None:
         for step in ("stock", "after"):
             assert seen[0][step]["reports"] == []
             assert seen[0][step]["kernels"][0] == "extern_kernels.mm"
 
-    def test_the_package_reads_who_won_and_by_how_much(self, seen):
+    def test_the_package_reads_who_won_and_by_how_much(
+        self, seen: tuple[dict[str, Any], str]
+    ) -> None:
         [tuned] = seen[0]["heard"]
         assert (tuned["op"], tuned["sizes"]) == ("mm", ["256x128", "128x512"])
         assert tuned["fastest"][0]["kind"] == "triton"
         assert tuned["library"] == {"name": "mm", "kind": "library", "milliseconds": 5.5}
         assert tuned["over_library"] == 5.5 / tuned["fastest"][0]["milliseconds"]
 
-    def test_torchs_table_is_printed(self, seen):
+    def test_torchs_table_is_printed(self, seen: tuple[dict[str, Any], str]) -> None:
         assert "AUTOTUNE mm(256x128, 128x512)" in seen[1]
         assert "triton_mm_0" in seen[1]

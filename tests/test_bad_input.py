@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch._inductor.config as config
+from conftest import Snapshot
 from this_torch import FORCES_OPTIONS, KNOWS_TYPES_OF_OPTIONS
 
 import inductor_override as io
@@ -24,22 +28,24 @@ quiet = pytest.mark.filterwarnings("ignore::inductor_override.NoEffectWarning")
         ([], TypeError),
     ],
 )
-def test_min_sms_says_what_was_given_and_what_is_allowed(entry, bad, error, no_trace):
+def test_min_sms_says_what_was_given_and_what_is_allowed(
+    entry: Callable[..., Any], bad: object, error: type[Exception], no_trace: Snapshot
+) -> None:
     with pytest.raises(error, match="int >= 0") as caught:
         entry(bad)
     assert repr(bad) in str(caught.value)
     assert no_trace.differences() == []
 
 
-def test_min_sms_none_is_only_for_enable():
+def test_min_sms_none_is_only_for_enable() -> None:
     with pytest.raises(TypeError, match="int >= 0"):
-        io.override(None)
+        io.override(None)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="int >= 0"):
-        io.options(min_sms=None)
+        io.options(min_sms=None)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("entry", [io.override, io.options])
-def test_an_unknown_option_names_the_nearest(entry, no_trace):
+def test_an_unknown_option_names_the_nearest(entry: Callable[..., Any], no_trace: Snapshot) -> None:
     with pytest.raises(ValueError, match=r"no option 'max_autotun'.*'max_autotune'"):
         entry(max_autotun=True)
     with pytest.raises(ValueError, match=r"no option 'min_sm'; did you mean 'min_sms'"):
@@ -57,23 +63,25 @@ def test_an_unknown_option_names_the_nearest(entry, no_trace):
         ({"epilogue_fussion": True}, "did you mean 'epilogue_fusion'"),
     ],
 )
-def test_an_unknown_option_says_what_to_write(given, said, no_trace):
+def test_an_unknown_option_says_what_to_write(
+    given: dict[str, Any], said: str, no_trace: Snapshot
+) -> None:
     with pytest.raises(ValueError, match=said):
         io.override(**given)
     assert no_trace.differences() == []
 
 
-def test_override_without_parentheses_says_what_to_write():
+def test_override_without_parentheses_says_what_to_write() -> None:
     with pytest.raises(TypeError, match=r"write @override\(\)"):
 
-        @io.override
-        def function():
+        @io.override  # type: ignore[arg-type]
+        def function() -> None:
             pass
 
 
 @quiet
 @pytest.mark.parametrize("entry", [io.override, io.options])
-def test_a_value_of_another_kind_is_refused(entry, no_trace):
+def test_a_value_of_another_kind_is_refused(entry: Callable[..., Any], no_trace: Snapshot) -> None:
     """A text is true, so torch would take "no" for yes."""
     with pytest.raises(TypeError, match=r"epilogue_fusion is bool, True or False; got 'no'"):
         entry(epilogue_fusion="no")
@@ -88,13 +96,13 @@ def test_a_value_of_another_kind_is_refused(entry, no_trace):
         entry(**{"cpp.simdlen": 8})  # None at first: says nothing about its kind
 
 
-def test_an_unknown_mode_names_the_nearest(no_trace):
+def test_an_unknown_mode_names_the_nearest(no_trace: Snapshot) -> None:
     with pytest.raises(ValueError, match="no mode 'max-autotone'; did you mean 'max-autotune'"):
         io.options(mode="max-autotone")
     assert no_trace.differences() == []
 
 
-def test_an_int_subclass_becomes_a_plain_int():
+def test_an_int_subclass_becomes_a_plain_int() -> None:
     class Count(int):
         pass
 
@@ -102,7 +110,7 @@ def test_an_int_subclass_becomes_a_plain_int():
 
 
 @pytest.mark.skipif(not FORCES_OPTIONS, reason="options forced by the environment came with 2.6")
-def test_an_option_that_cannot_take_effect_is_refused(no_trace):
+def test_an_option_that_cannot_take_effect_is_refused(no_trace: Snapshot) -> None:
     entry = config._config["epilogue_fusion"]
     entry.env_value_force = True
     try:
@@ -116,11 +124,11 @@ def test_an_option_that_cannot_take_effect_is_refused(no_trace):
             entry.env_value_force = entry.env_value_default
 
 
-def test_isolate_is_true_or_false():
+def test_isolate_is_true_or_false() -> None:
     with pytest.raises(TypeError, match="isolate must be True or False; got 'no'"):
-        io.override(isolate="no")
+        io.override(isolate="no")  # type: ignore[arg-type]
 
 
-def test_a_number_for_a_bool_option_becomes_a_bool():
+def test_a_number_for_a_bool_option_becomes_a_bool() -> None:
     """torch.compile(options=) takes nothing else."""
     assert io.options(min_sms=0, max_autotune=1)["max_autotune"] is True

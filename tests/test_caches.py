@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import torch
 import torch._inductor.config as config
+from conftest import InThread
 from this_torch import HAS_AOT_CACHE, HAS_FX_CACHE, VALUES_PER_THREAD
 from torch._dynamo.utils import counters
 
@@ -24,17 +27,18 @@ pytestmark = [
 
 
 sizes = itertools.count(3)
+Step = Callable[..., dict[str, str]]
 
 
 @pytest.fixture
-def step():
+def step() -> Iterator[Step]:
     """Compile one training step anew and say what the caches said: `{"fx": ..., "aot": ...}`."""
     n = next(sizes)  # a graph of its own for each test; a product alone needs no C++ compiler
 
-    def function(x, w):
+    def function(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
         return x @ w
 
-    def compile_and_run(**how) -> dict[str, str]:
+    def compile_and_run(**how: Any) -> dict[str, str]:
         torch._dynamo.reset()
         counters.clear()
         x, w = torch.randn(n, n), torch.randn(n, n, requires_grad=True)
@@ -61,7 +65,7 @@ def told() -> dict[str, str]:
 
 
 @pytest.fixture
-def aot_cache():
+def aot_cache() -> Iterator[None]:
     if not HAS_AOT_CACHE:
         pytest.skip("the AOTAutograd cache came with torch 2.6")
     import torch._functorch.config as functorch_config
@@ -70,7 +74,7 @@ def aot_cache():
         yield
 
 
-def sequence(step) -> list[dict[str, str]]:
+def sequence(step: Step) -> list[dict[str, str]]:
     seen = []
     for turn in range(4):
         if turn % 2:
@@ -81,17 +85,19 @@ def sequence(step) -> list[dict[str, str]]:
     return seen
 
 
-def test_fx_graph_cache_miss_miss_hit_hit(step):
+def test_fx_graph_cache_miss_miss_hit_hit(step: Step) -> None:
     assert [s["fx"] for s in sequence(step)] == ["miss", "miss", "hit", "hit"]
 
 
-def test_fx_graph_cache_in_a_thread_that_had_compiled_before(step, in_thread):
+def test_fx_graph_cache_in_a_thread_that_had_compiled_before(
+    step: Step, in_thread: InThread
+) -> None:
     in_thread(lambda: step(options={"shape_padding": False}))
     seen = in_thread(lambda: sequence(step))
     assert [s["fx"] for s in seen] == ["miss", "miss", "hit", "hit"]
 
 
-def test_each_threshold_has_artifacts_of_its_own(step):
+def test_each_threshold_has_artifacts_of_its_own(step: Step) -> None:
     for min_sms in (1, 2):
         with io.override(min_sms=min_sms):
             assert step()["fx"] == "miss"
@@ -99,7 +105,7 @@ def test_each_threshold_has_artifacts_of_its_own(step):
         assert step()["fx"] == "hit"
 
 
-def test_scope_options_and_enable_with_one_value_share_artifacts(step):
+def test_scope_options_and_enable_with_one_value_share_artifacts(step: Step) -> None:
     with io.override(min_sms=5):
         assert step()["fx"] == "miss"
     assert step(options=io.options(min_sms=5))["fx"] == "hit"
@@ -108,11 +114,11 @@ def test_scope_options_and_enable_with_one_value_share_artifacts(step):
     assert step()["fx"] == "hit"
 
 
-def test_autograd_cache_miss_miss_hit_hit(step, aot_cache):
+def test_autograd_cache_miss_miss_hit_hit(step: Step, aot_cache: None) -> None:
     assert [s["aot"] for s in sequence(step)] == ["miss", "miss", "hit", "hit"]
 
 
-def test_a_hit_counts_as_compiled_in_the_scope(step, aot_cache):
+def test_a_hit_counts_as_compiled_in_the_scope(step: Step, aot_cache: None) -> None:
     with io.override(min_sms=0):
         step()
     with io.override(min_sms=0) as scope:
@@ -120,7 +126,7 @@ def test_a_hit_counts_as_compiled_in_the_scope(step, aot_cache):
     assert scope.graphs_compiled == 1
 
 
-def test_a_lock_does_not_hold_up_a_compile_elsewhere(step):
+def test_a_lock_does_not_hold_up_a_compile_elsewhere(step: Step) -> None:
     """Scopes come and go in one thread while another compiles: neither fails."""
     stop = threading.Event()
     failures = []
@@ -145,7 +151,7 @@ def test_a_lock_does_not_hold_up_a_compile_elsewhere(step):
     assert failures == []
 
 
-def test_status_names_a_cache_that_does_not_know_options():
+def test_status_names_a_cache_that_does_not_know_options() -> None:
     """Dynamo's own keeps whole functions; no scope counts what comes from it."""
     import torch._dynamo.config as dynamo_config
 
@@ -153,14 +159,16 @@ def test_status_names_a_cache_that_does_not_know_options():
         pytest.skip("caching_precompile came with torch 2.8")
     assert io.status().problem is None
     with dynamo_config.patch(caching_precompile=True):
-        assert "TORCHINDUCTOR_CACHE_DIR" in io.status().problem
+        assert "TORCHINDUCTOR_CACHE_DIR" in (io.status().problem or "")
 
 
 @pytest.mark.skipif(not VALUES_PER_THREAD, reason="until 2.11 options are for the whole process")
-def test_a_thread_without_a_scope_is_served_torchs_own_artifacts(step, aot_cache, in_thread):
+def test_a_thread_without_a_scope_is_served_torchs_own_artifacts(
+    step: Step, aot_cache: None, in_thread: InThread
+) -> None:
     """While another thread has one open, and after a plain `enable`."""
 
-    def there():
+    def there() -> dict[str, str]:
         with config.patch({"fx_graph_cache": True, "fx_graph_remote_cache": False}):
             return step()
 
@@ -171,7 +179,7 @@ def test_a_thread_without_a_scope_is_served_torchs_own_artifacts(step, aot_cache
     assert "miss" not in in_thread(there).values()
 
 
-def test_a_plain_enable_leaves_torchs_own_artifacts_in_use(step):
+def test_a_plain_enable_leaves_torchs_own_artifacts_in_use(step: Step) -> None:
     assert step()["fx"] == "miss"
     io.enable()
     assert step()["fx"] == "hit"

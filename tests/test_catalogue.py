@@ -9,7 +9,7 @@ from inductor_override import catalogue
 from inductor_override.cli import main
 
 
-def test_every_gpu_is_found_by_its_full_name():
+def test_every_gpu_is_found_by_its_full_name() -> None:
     for gpu in catalogue.all_gpus():
         assert catalogue.find(gpu.name) is gpu
 
@@ -42,7 +42,7 @@ def test_every_gpu_is_found_by_its_full_name():
         ("A30 MIG 2g", "NVIDIA A30 MIG 2g"),
     ],
 )
-def test_a_short_or_sloppy_name_finds_the_model(typed, name):
+def test_a_short_or_sloppy_name_finds_the_model(typed: str, name: str) -> None:
     assert catalogue.find(typed).name == name
 
 
@@ -146,20 +146,20 @@ PRINTED = """
 
 
 @pytest.mark.parametrize("line", PRINTED.strip().splitlines())
-def test_what_torch_prints_is_accepted(line):
+def test_what_torch_prints_is_accepted(line: str) -> None:
     name, numbers = line.strip().split(" = ")
     gpu = catalogue.find(name)
     assert f"{gpu.sms}, {gpu.capability}" == numbers
 
 
-def test_the_numbers_are_those_of_the_file():
+def test_the_numbers_are_those_of_the_file() -> None:
     gpu = catalogue.find("RTX 3060")
     assert (gpu.sms, gpu.compute_capability, gpu.capability) == (28, (8, 6), "8.6")
     assert gpu.shared_memory_optin == 101376
     assert gpu.source == "printed-properties"
 
 
-def test_no_two_gpus_have_one_name_and_every_number_is_plausible():
+def test_no_two_gpus_have_one_name_and_every_number_is_plausible() -> None:
     gpus = catalogue.all_gpus()
     assert len({gpu.name for gpu in gpus}) == len(gpus) == 273
     assert all(1 <= gpu.sms <= 200 for gpu in gpus)
@@ -169,7 +169,7 @@ def test_no_two_gpus_have_one_name_and_every_number_is_plausible():
         assert gpu.source in {"printed-properties", "vendor-spec"}
 
 
-def test_a_name_of_several_gpus_says_which():
+def test_a_name_of_several_gpus_says_which() -> None:
     with pytest.raises(catalogue.UnknownGpuError) as caught:
         catalogue.find("H100")
     names = ("NVIDIA H100 PCIe", "NVIDIA H100 80GB HBM3", "NVIDIA H100 NVL")
@@ -180,7 +180,7 @@ def test_a_name_of_several_gpus_says_which():
 @pytest.mark.parametrize(
     ("printed", "sms"), [("Orin", {4, 8, 14, 16}), ("Xavier", {6, 8}), ("AGX Orin", {14, 16})]
 )
-def test_what_several_jetsons_print_names_every_one(printed, sms):
+def test_what_several_jetsons_print_names_every_one(printed: str, sms: set[int]) -> None:
     with pytest.raises(catalogue.UnknownGpuError) as caught:
         catalogue.find(printed)
     assert caught.value.ambiguous
@@ -190,7 +190,7 @@ def test_what_several_jetsons_print_names_every_one(printed, sms):
     assert all(gpu.name in str(caught.value) for gpu in candidates)
 
 
-def test_which_of_several_mig_slices_is_not_guessed():
+def test_which_of_several_mig_slices_is_not_guessed() -> None:
     with pytest.raises(catalogue.UnknownGpuError) as caught:
         catalogue.find("H100 MIG 3g")
     assert {catalogue.find(name).sms for name in caught.value.candidates} == {46, 60}
@@ -206,7 +206,7 @@ def test_which_of_several_mig_slices_is_not_guessed():
         "NVIDIA H20 NVL16",
     ],
 )
-def test_a_longer_name_than_any_known_is_not_taken_for_a_shorter_one(printed):
+def test_a_longer_name_than_any_known_is_not_taken_for_a_shorter_one(printed: str) -> None:
     with pytest.raises(catalogue.UnknownGpuError, match="the nearest names are: NVIDIA") as caught:
         catalogue.find(printed)
     assert not caught.value.ambiguous
@@ -217,7 +217,7 @@ def test_a_longer_name_than_any_known_is_not_taken_for_a_shorter_one(printed):
     ("typed", "near"),
     [("RTX 3065", "NVIDIA GeForce RTX 3060"), ("RXT 4090", "NVIDIA GeForce RTX 4090")],
 )
-def test_an_unknown_name_brings_the_nearest(typed, near):
+def test_an_unknown_name_brings_the_nearest(typed: str, near: str) -> None:
     with pytest.raises(catalogue.UnknownGpuError) as caught:
         catalogue.find(typed)
     assert near in caught.value.candidates
@@ -226,12 +226,12 @@ def test_an_unknown_name_brings_the_nearest(typed, near):
 
 
 @pytest.mark.parametrize("typed", ["", "NVIDIA", "zzzzzzzz", "显卡"])
-def test_a_name_without_any_likeness_is_unknown_too(typed):
+def test_a_name_without_any_likeness_is_unknown_too(typed: str) -> None:
     with pytest.raises(catalogue.UnknownGpuError, match="is known"):
         catalogue.find(typed)
 
 
-def test_the_list_of_gpus_can_be_narrowed_by_words():
+def test_the_list_of_gpus_can_be_narrowed_by_words() -> None:
     shown = CliRunner().invoke(main, ["gpus", "4060", "ti"]).output
     assert "RTX 4060 Ti" in shown
     assert "RTX 3060" not in shown

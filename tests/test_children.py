@@ -8,12 +8,15 @@ import re
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import torch._inductor.compile_fx
 import torch._inductor.config as config
+from conftest import Snapshot
 from internals import installation
 from this_torch import COMPILES_IN_CHILDREN
 from torch._inductor.graph import GraphLowering
@@ -69,7 +72,7 @@ if __name__ == "__main__":
 """
 
 
-def in_child_mode(how, folder):
+def in_child_mode(how: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run `parent.py`, whose graphs are lowered in a child."""
     path = os.pathsep.join([str(folder), str(Path(io.__file__).parent.parent)])
     return subprocess.run(
@@ -94,7 +97,7 @@ def in_child_mode(how, folder):
 
 @needs_children
 @pytest.mark.parametrize("how", ["", "PROGRESSIVE+"])
-def test_a_compile_child_lowers_with_the_parents_value(tmp_path, how):
+def test_a_compile_child_lowers_with_the_parents_value(tmp_path: Path, how: str) -> None:
     """Its first compile is stock's: a child that is there already is told too."""
     if how and not hasattr(torch._inductor.compile_fx, f"fx_compile_{how.lower()[:-1]}"):
         pytest.skip(f"no {how}SUBPROCESS in this release")
@@ -130,7 +133,7 @@ if __name__ == "__main__":
 
 
 @needs_children
-def test_a_compile_child_without_the_package_is_named_with_the_remedy(tmp_path):
+def test_a_compile_child_without_the_package_is_named_with_the_remedy(tmp_path: Path) -> None:
     (tmp_path / "hidden.py").write_text(
         "import sys\n"
         "def hide():\n"
@@ -145,7 +148,7 @@ def test_a_compile_child_without_the_package_is_named_with_the_remedy(tmp_path):
     assert "TORCH_CUSTOM_PYTHONPATH" in done.stderr
 
 
-def test_compile_workers_and_autotuning_processes_do_not_ask_the_gate():
+def test_compile_workers_and_autotuning_processes_do_not_ask_the_gate() -> None:
     """They run what the parent has decided; only modules of the lowering name the gate."""
     inductor = Path(torch._inductor.__file__).parent
     asks = re.compile(r"\b(is_big_gpu|use_triton_template|_use_template_for_(cuda|gpu))\b")
@@ -167,11 +170,11 @@ def test_compile_workers_and_autotuning_processes_do_not_ask_the_gate():
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.filterwarnings("ignore::inductor_override.NoEffectWarning")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
-def test_a_fork_in_the_middle_of_a_scope(no_trace):
+def test_a_fork_in_the_middle_of_a_scope(no_trace: Snapshot) -> None:
     """The child sees the value and leaves the scope, whatever another thread held at the fork."""
     held, go_on = threading.Event(), threading.Event()
 
-    def hold_the_lock():
+    def hold_the_lock() -> None:
         with installation.lock:
             held.set()
             go_on.wait(0.3)  # the fork waits for it: nobody would release it in the child
@@ -181,7 +184,7 @@ def test_a_fork_in_the_middle_of_a_scope(no_trace):
         thread.start()
         assert held.wait(60)
 
-        def child():
+        def child() -> None:
             seen = getattr(config, OPTION)
             config.save_config()  # reads all of it
             getattr(config, "get_config_copy", dict)()
@@ -202,11 +205,13 @@ def test_a_fork_in_the_middle_of_a_scope(no_trace):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
-def test_a_fork_while_another_thread_compiles(no_trace, monkeypatch, compiled):
+def test_a_fork_while_another_thread_compiles(
+    no_trace: Snapshot, monkeypatch: pytest.MonkeyPatch, compiled: Callable[..., Any]
+) -> None:
     """In the child nobody compiles: nothing waits for it."""
     compiling, go_on, run = threading.Event(), threading.Event(), GraphLowering.run
 
-    def slow(self, *args):
+    def slow(self: GraphLowering, *args: object) -> Any:
         compiling.set()
         assert go_on.wait(60)
         return run(self, *args)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -22,9 +23,10 @@ captures_models = pytest.mark.skipif(
     not CAPTURES_MODELS, reason="models are captured from torch 2.6 on"
 )
 PACKAGE = Path(inductor_override.__file__).parent
+Explain = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def run(*arguments, **environment):
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """`python -m inductor_override ...`, in a process of its own."""
     inherited = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     return subprocess.run(
@@ -36,7 +38,7 @@ def run(*arguments, **environment):
 
 
 @pytest.fixture(scope="module")
-def triton():
+def triton() -> None:
     """Skips where Triton is not there, or is not the one that torch wants."""
     try:
         toolchain.check()
@@ -45,7 +47,7 @@ def triton():
 
 
 @pytest.fixture(scope="module")
-def answer(triton):
+def answer(triton: None) -> subprocess.CompletedProcess[str]:
     """What `explain` without any argument does."""
     done = run("explain")
     if done.returncode == 2 and "needs the module" in done.stderr:
@@ -55,7 +57,7 @@ def answer(triton):
 
 @pytest.mark.simulated
 class TestExplain:
-    def test_works_without_any_argument(self, answer):
+    def test_works_without_any_argument(self, answer: subprocess.CompletedProcess[str]) -> None:
         assert (answer.returncode, answer.stderr) == (0, "")
         said = " ".join(answer.stdout.split())
         assert "relu(a @ b): 2.15 GFLOP" in said
@@ -63,10 +65,12 @@ class TestExplain:
         assert "mm 1024x1024x1024 float16" in said
         assert "Nothing was timed and nothing ran on a GPU" in said
 
-    def test_plain_text_where_there_is_no_terminal(self, answer):
+    def test_plain_text_where_there_is_no_terminal(
+        self, answer: subprocess.CompletedProcess[str]
+    ) -> None:
         assert "\x1b" not in answer.stdout
 
-    def test_a_gpu_by_its_numbers_and_json_is_all_there_is(self):
+    def test_a_gpu_by_its_numbers_and_json_is_all_there_is(self) -> None:
         done = run(
             *("explain", "--json", "--no-compile", "--gpu", "H100 PCIe", "--sms", "16"),
             *("--shape", "128x64X256", "--dtype", "bf16", "--op", "linear", "--epilogue", "silu"),
@@ -112,7 +116,7 @@ number = 3
 
 
 @pytest.fixture(scope="module")
-def model_file(tmp_path_factory):
+def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("models") / "my_model.py"
     path.write_text(MODEL)
     (path.parent / "types.py").write_text("raise RuntimeError('the folder has a types.py')\n")
@@ -121,7 +125,7 @@ def model_file(tmp_path_factory):
 
 @pytest.mark.simulated
 @captures_models
-def test_a_model_of_the_users_own(triton, model_file, tmp_path):
+def test_a_model_of_the_users_own(triton: None, model_file: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     done = run(
         *("explain", "--module", f"{model_file}:build", "--gpu", "T4", "--gpu", "RTX 4070"),
@@ -178,8 +182,13 @@ def test_a_model_of_the_users_own(triton, model_file, tmp_path):
     ],
 )
 def test_what_cannot_be_explained_is_exit_2_and_one_clear_line(
-    triton, model_file, monkeypatch, arguments, first_line, more
-):
+    triton: None,
+    model_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    first_line: str,
+    more: str,
+) -> None:
     """In this process, which has torch; below the line, the user's own part of a traceback."""
     monkeypatch.chdir(model_file.parent)
     monkeypatch.setattr(sys, "path", [*sys.path])  # a command's process ends, this one goes on
@@ -194,7 +203,7 @@ def test_what_cannot_be_explained_is_exit_2_and_one_clear_line(
 
 
 @pytest.mark.simulated
-def test_explain_exits_with_3_on_a_torch_of_another_shape(triton, tmp_path):
+def test_explain_exits_with_3_on_a_torch_of_another_shape(triton: None, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
         "from wrapt import register_post_import_hook\n"
         "register_post_import_hook(lambda m: delattr(m, 'is_big_gpu'), 'torch._inductor.utils')\n"
@@ -233,7 +242,7 @@ def test_explain_exits_with_3_on_a_torch_of_another_shape(triton, tmp_path):
         ),
     ],
 )
-def test_a_typing_error_is_one_line_and_exit_2(arguments, said):
+def test_a_typing_error_is_one_line_and_exit_2(arguments: list[str], said: list[str]) -> None:
     done = run("explain", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1
@@ -241,7 +250,7 @@ def test_a_typing_error_is_one_line_and_exit_2(arguments, said):
         assert part in done.stderr
 
 
-def test_a_typing_error_is_answered_without_importing_torch():
+def test_a_typing_error_is_answered_without_importing_torch() -> None:
     source = (
         "import sys\n"
         "from inductor_override.cli import main\n"
@@ -255,10 +264,10 @@ def test_a_typing_error_is_answered_without_importing_torch():
     assert done.stdout.split() == ["2", "False"]
 
 
-def test_gpus_lists_every_gpu_and_who_passes():
+def test_gpus_lists_every_gpu_and_who_passes() -> None:
     done = run("gpus")
     assert (done.returncode, done.stderr) == (0, "")
-    lines = {gpu: [] for gpu in catalogue.all_gpus()}
+    lines: dict[catalogue.Gpu, list[list[str]]] = {gpu: [] for gpu in catalogue.all_gpus()}
     for gpu in lines:
         lines[gpu] = [line.split() for line in done.stdout.splitlines() if f" {gpu.name}  " in line]
     for gpu, found in lines.items():
@@ -267,7 +276,7 @@ def test_gpus_lists_every_gpu_and_who_passes():
         ]
 
 
-def test_gpus_as_json():
+def test_gpus_as_json() -> None:
     gpus = {gpu["name"]: gpu for gpu in json.loads(run("gpus", "--json").stdout)}
     assert len(gpus) == len(catalogue.all_gpus())
     assert gpus["Tesla T4"]["sms"] == 40
@@ -276,7 +285,7 @@ def test_gpus_as_json():
     assert gpus["NVIDIA GeForce RTX 3080"]["passes_stock_gate"] is True
 
 
-def test_help_names_the_commands_and_the_version_is_the_packages():
+def test_help_names_the_commands_and_the_version_is_the_packages() -> None:
     for flag in ("-h", "--help"):
         done = run(flag)
         assert done.returncode == 0
@@ -289,10 +298,15 @@ class TestEnvironment:
     """Which torch and Triton are installed: told apart by their metadata, before any import."""
 
     @pytest.fixture
-    def explain_with(self, tmp_path):
+    def explain_with(self, tmp_path: Path) -> Explain:
         """`explain` where only these versions are installed, and all else is as it is here."""
 
-        def explain(torch=None, triton=None, torch_requires=None, torch_source=None):
+        def explain(
+            torch: str | None = None,
+            triton: str | None = None,
+            torch_requires: str | None = None,
+            torch_source: str | None = None,
+        ) -> subprocess.CompletedProcess[str]:
             site = tmp_path / "site"
             site.mkdir()
             (site / "inductor_override").symlink_to(PACKAGE)
@@ -333,18 +347,20 @@ class TestEnvironment:
             ("2.99.0", "pip install triton\n"),
         ],
     )
-    def test_without_triton_it_says_which_to_install(self, explain_with, torch, line):
+    def test_without_triton_it_says_which_to_install(
+        self, explain_with: Explain, torch: str, line: str
+    ) -> None:
         done = explain_with(torch=torch)
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.startswith(f"error: torch {torch} needs Triton")
         assert done.stderr.endswith(line)
         assert done.stderr.count("\n") == 1
 
-    def test_what_torch_itself_asks_for_comes_first(self, explain_with):
+    def test_what_torch_itself_asks_for_comes_first(self, explain_with: Explain) -> None:
         done = explain_with(torch="2.13.0", torch_requires='triton==3.7.9; python_version > "3"')
         assert done.stderr.endswith("pip install triton==3.7.9\n")
 
-    def test_another_triton_than_torch_wants(self, explain_with):
+    def test_another_triton_than_torch_wants(self, explain_with: Explain) -> None:
         done = explain_with(torch="2.13.0", triton="3.6.0")
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr == (
@@ -352,12 +368,12 @@ class TestEnvironment:
             "pip install triton==3.7.1\n"
         )
 
-    def test_without_torch(self, explain_with):
+    def test_without_torch(self, explain_with: Explain) -> None:
         done = explain_with(triton="3.7.1")
         assert done.returncode == 2
         assert done.stderr == "error: torch is not installed here: pip install torch\n"
 
-    def test_a_torch_that_is_too_old(self, explain_with):
+    def test_a_torch_that_is_too_old(self, explain_with: Explain) -> None:
         done = explain_with(torch="1.13.1", triton="2.0.0")
         assert done.returncode == 3
         assert done.stderr == (
@@ -375,7 +391,9 @@ class TestEnvironment:
             ),
         ],
     )
-    def test_a_torch_that_cannot_be_imported(self, explain_with, raises, code, said):
+    def test_a_torch_that_cannot_be_imported(
+        self, explain_with: Explain, raises: str, code: int, said: str
+    ) -> None:
         done = explain_with(torch="2.13.0", triton="3.7.1", torch_source=f"raise {raises}")
         assert (done.returncode, done.stdout) == (code, "")
         assert done.stderr.startswith("error: ")

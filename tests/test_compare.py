@@ -9,9 +9,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from inductor_override.cli import main
 from inductor_override.comparison import ComparisonError, compare
@@ -31,7 +32,7 @@ print(f"tokens/s: {1000 / slow * random.uniform(0.995, 1.005):,.3f}")
 
 
 @pytest.fixture
-def command(tmp_path, monkeypatch):
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "bench.py").write_text(SCRIPT)
     return [
@@ -40,11 +41,11 @@ def command(tmp_path, monkeypatch):
     ]
 
 
-def run(*arguments):
+def run(*arguments: str) -> Result:
     return CliRunner().invoke(main, list(arguments))
 
 
-def test_a_slower_arm_is_called_slower(command, tmp_path):
+def test_a_slower_arm_is_called_slower(command: list[str], tmp_path: Path) -> None:
     done = run(*command, "--rounds", "6", "--json", "--html", str(tmp_path / "page.html"))
     assert done.exit_code == 0, done.output
     facts = json.loads(done.stdout)
@@ -59,7 +60,7 @@ def test_a_slower_arm_is_called_slower(command, tmp_path):
     assert (tmp_path / "page.html").read_text("utf-8").startswith("<!doctype html>")
 
 
-def test_the_first_arm_against_itself_is_never_called_different(command):
+def test_the_first_arm_against_itself_is_never_called_different(command: list[str]) -> None:
     done = run(*command, "--rounds", "6", "--arm", "stock", "--arm", "stock")
     assert done.exit_code == 0, done.output
     assert "SAME" in done.stdout
@@ -67,13 +68,13 @@ def test_the_first_arm_against_itself_is_never_called_different(command):
     assert "SLOWER" not in done.stdout
 
 
-def test_fail_if_is_for_ci(command):
+def test_fail_if_is_for_ci(command: list[str]) -> None:
     quick = (*command, "--rounds", "6")
     assert run(*quick, "--fail-if", "slower").exit_code == 7
     assert run(*quick, "--arm", "stock", "--arm", "stock", "--fail-if", "slower").exit_code == 0
 
 
-def test_too_few_rounds_are_said_and_nothing_is_claimed(command):
+def test_too_few_rounds_are_said_and_nothing_is_claimed(command: list[str]) -> None:
     done = run(*command, "--rounds", "5")
     assert done.exit_code == 0, done.output
     assert "5 rounds can never show a difference at 95 %; --rounds 6 is the least" in done.stderr
@@ -82,7 +83,9 @@ def test_too_few_rounds_are_said_and_nothing_is_claimed(command):
     assert "UNDECIDED" in done.stdout
 
 
-def test_a_budget_stops_with_what_there_is_and_resume_goes_on(command, tmp_path):
+def test_a_budget_stops_with_what_there_is_and_resume_goes_on(
+    command: list[str], tmp_path: Path
+) -> None:
     kept = str(tmp_path / "result.json")
     done = run(*command, "--rounds", "40", "--budget", "1s", "--output", kept)
     assert done.exit_code == 0, done.output
@@ -92,12 +95,14 @@ def test_a_budget_stops_with_what_there_is_and_resume_goes_on(command, tmp_path)
     done = run(*command, "--rounds", "6", "--output", kept, "--resume")
     assert done.exit_code == 0, done.output
     after = read(tmp_path / "result.json")
-    kept = before.runs[:-1]  # the last may be half of a round, which is measured anew
-    assert [r.figure for r in after.runs[: len(kept)]] == [r.figure for r in kept]
+    full = before.runs[:-1]  # the last may be half of a round, which is measured anew
+    assert [r.figure for r in after.runs[: len(full)]] == [r.figure for r in full]
     assert len(after.runs_of(ROUND, 1)) >= 6
 
 
-def test_a_round_that_lost_its_second_half_is_measured_anew(command, tmp_path):
+def test_a_round_that_lost_its_second_half_is_measured_anew(
+    command: list[str], tmp_path: Path
+) -> None:
     file = tmp_path / "result.json"
     assert run(*command, "--rounds", "3", "--output", str(file)).exit_code == 0
     facts = json.loads(file.read_text())
@@ -116,7 +121,9 @@ def test_a_round_that_lost_its_second_half_is_measured_anew(command, tmp_path):
 
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs POSIX signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_an_interrupt_keeps_what_there_is_and_leaves_no_process(command, tmp_path, number):
+def test_an_interrupt_keeps_what_there_is_and_leaves_no_process(
+    command: list[str], tmp_path: Path, number: signal.Signals
+) -> None:
     kept, pid = tmp_path / "result.json", tmp_path / "pid"
     script = tmp_path / "bench.py"
     # The third process would go on for a minute.
@@ -150,7 +157,7 @@ def test_an_interrupt_keeps_what_there_is_and_leaves_no_process(command, tmp_pat
             os.kill(int(each), 0)
 
 
-def test_two_files_are_compared_or_refused(command, tmp_path):
+def test_two_files_are_compared_or_refused(command: list[str], tmp_path: Path) -> None:
     old, new = str(tmp_path / "old.json"), str(tmp_path / "new.json")
     for file in (old, new):
         assert run(*command, "--rounds", "3", "--output", file).exit_code == 0
@@ -196,7 +203,9 @@ def test_two_files_are_compared_or_refused(command, tmp_path):
         (["--output", "nowhere/x.json"], "there is no folder nowhere"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_2(tmp_path, monkeypatch, arguments, said):
+def test_bad_input_is_one_line_and_exit_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
@@ -218,7 +227,7 @@ def test_bad_input_is_one_line_and_exit_2(tmp_path, monkeypatch, arguments, said
         ('{"kind": "inductor-override compare", "schema": 1}', "is damaged"),
     ],
 )
-def test_a_file_that_is_none_of_ours_is_exit_2(tmp_path, content, said):
+def test_a_file_that_is_none_of_ours_is_exit_2(tmp_path: Path, content: str, said: str) -> None:
     (tmp_path / "x.json").write_text(content)
     done = run("compare", "--from", str(tmp_path / "x.json"))
     assert (done.exit_code, said in done.output) == (2, True), done.output
@@ -231,7 +240,9 @@ def test_a_file_that_is_none_of_ours_is_exit_2(tmp_path, content, said):
         ("print('tokens: none')", "no positive figure matches"),
     ],
 )
-def test_a_command_that_fails_is_exit_4_with_its_last_lines(command, tmp_path, script, said):
+def test_a_command_that_fails_is_exit_4_with_its_last_lines(
+    command: list[str], tmp_path: Path, script: str, said: str
+) -> None:
     (tmp_path / "bench.py").write_text(script)
     done = run(*command, "--rounds", "2")
     assert done.exit_code == 4, done.output
@@ -239,27 +250,27 @@ def test_a_command_that_fails_is_exit_4_with_its_last_lines(command, tmp_path, s
     assert ("no memory" if "exit" in script else "tokens: none") in done.stdout
 
 
-def test_arms_are_read_as_people_write_them():
+def test_arms_are_read_as_people_write_them() -> None:
     arm = Arm.parse("min_sms=0,max_autotune_gemm_backends=ATEN,TRITON,mode=max-autotune,x=None")
     assert (arm.min_sms, arm.mode) == (0, "max-autotune")
     assert arm.options == {"max_autotune_gemm_backends": "ATEN,TRITON", "x": None}
     assert Arm.parse("stock").same_as(Arm("other"))
 
 
-def test_the_arms_take_turns_and_every_other_round_runs_backwards():
+def test_the_arms_take_turns_and_every_other_round_runs_backwards() -> None:
     plan = [s for s in steps(3, 2, compiles=False) if s.phase == ROUND]
     assert [s.arm for s in plan] == [0, 1, 2, 2, 1, 0]
     noise = [s.half for s in steps(2, 9, compiles=False) if s.phase == NOISE]
     assert noise == [0, 1, 1, 0, 0, 1]
 
 
-def test_every_suite_says_where_its_sizes_are_from():
+def test_every_suite_says_where_its_sizes_are_from() -> None:
     for name, rows in suites().items():
         assert len(suite(name, "float16")) == len(rows) > 0
         assert all(row["origin"] for row in rows)
 
 
-def test_what_another_process_cannot_import_is_refused():
+def test_what_another_process_cannot_import_is_refused() -> None:
     with pytest.raises(ComparisonError, match="no name under which another process"):
         compare(lambda: None)
     with pytest.raises(ComparisonError, match="compare one thing"):

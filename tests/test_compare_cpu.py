@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
+from conftest import Snapshot
 
 from inductor_override.cli import main
 from inductor_override.comparison import correctness, timing
-from inductor_override.comparison.cases import layers_of, make_cases
-from inductor_override.comparison.observed import observing
+from inductor_override.comparison.cases import Case, layers_of, make_cases
+from inductor_override.comparison.observed import Observed, observing
 from inductor_override.comparison.question import Question
 
 MODEL = """
@@ -45,7 +48,7 @@ class Dropping(Net):
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
@@ -53,11 +56,11 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def run(*arguments):
+def run(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["compare", "--device", "cpu", *arguments])
 
 
-def test_wrong_results_and_arms_that_change_nothing_are_never_timed(folder):
+def test_wrong_results_and_arms_that_change_nothing_are_never_timed(folder: Path) -> None:
     done = run(
         *("--module", "my_model.py:build", "--arm", "stock", "--arm", "min_sms=0"),
         *("--arm", "cpp.inject_relu_bug_TESTING_ONLY=accuracy", "--arm", "stock"),
@@ -88,7 +91,7 @@ def test_wrong_results_and_arms_that_change_nothing_are_never_timed(folder):
     assert list(Path().glob("*torchinductor*")) == []
 
 
-def test_nothing_in_force_is_exit_6_before_anything_is_timed(folder):
+def test_nothing_in_force_is_exit_6_before_anything_is_timed(folder: Path) -> None:
     """What the model prints does not get among the answers of its process, nor on stdout."""
     done = subprocess.run(
         [sys.executable, "-m", "inductor_override", "compare", "--device", "cpu", "--module"]
@@ -98,10 +101,10 @@ def test_nothing_in_force_is_exit_6_before_anything_is_timed(folder):
     )
     assert done.returncode == 6, done.stderr
     assert json.loads(done.stdout)["ended"] == "nothing in force"
-    done = CliRunner().invoke(main, ["compare", "--from", "result.json"])
-    assert done.exit_code == 6
-    assert "min_sms=0 changes nothing here: the gate was never asked" in done.stdout
-    assert "Nothing was timed" in done.stdout
+    again = CliRunner().invoke(main, ["compare", "--from", "result.json"])
+    assert again.exit_code == 6
+    assert "min_sms=0 changes nothing here: the gate was never asked" in again.stdout
+    assert "Nothing was timed" in again.stdout
 
 
 @pytest.mark.parametrize(
@@ -117,7 +120,9 @@ def test_nothing_in_force_is_exit_6_before_anything_is_timed(folder):
         (["--device", "cuda"], "there is no CUDA GPU here"),
     ],
 )
-def test_what_cannot_be_compared_is_one_line_and_exit_2(folder, arguments, said):
+def test_what_cannot_be_compared_is_one_line_and_exit_2(
+    folder: Path, arguments: list[str], said: str
+) -> None:
     done = run(*arguments)
     assert done.exit_code == 2, done.output
     lines = [line for line in done.output.splitlines() if line.startswith("error: ")]
@@ -127,28 +132,37 @@ def test_what_cannot_be_compared_is_one_line_and_exit_2(folder, arguments, said)
     assert not (folder / "cache").exists() or not list((folder / "cache").rglob("*.json"))
 
 
-def test_a_model_that_differs_from_process_to_process_is_refused(folder):
+def test_a_model_that_differs_from_process_to_process_is_refused(folder: Path) -> None:
     done = run("--module", "my_model.py:unseeded", "--rounds", "1")
     assert done.exit_code == 4, done.output
     assert "differ from process to process" in done.stdout
 
 
-def case_of(folder, name, **how):
+def case_of(folder: Path, name: str, **how: Any) -> Case:
     question = Question(module=f"{folder / 'my_model.py'}:{name}", device="cpu", **how)
     (case,) = make_cases(question)
     return case
 
 
-def kept_reference(case, path):
-    def step(module, args, kwargs):
+def kept_reference(case: Case, path: Path) -> dict[str, Any]:
+    def step(module: Any, args: Any, kwargs: Any) -> Any:
         return type(case)(case.name, module, args, kwargs, case.train).outputs(module)
 
     correctness.make_reference(case.module, step, case.args, case.kwargs, path)
     return correctness.load_reference(path)
 
 
+def worst_of(found: list[float], eager: list[float]) -> tuple[float, float]:
+    """Its error and its limit, where there is something to tell."""
+    worst = correctness.worst(found, eager, "float32")
+    assert worst is not None
+    return worst
+
+
 @pytest.mark.parametrize("train", [False, True])
-def test_the_reference_is_of_higher_precision_and_has_the_gradients(folder, train):
+def test_the_reference_is_of_higher_precision_and_has_the_gradients(
+    folder: Path, train: bool
+) -> None:
     case = case_of(folder, "build", train=train)
     right = kept_reference(case, folder / "reference.pt")["groups"]
     assert [len(group) for group in right] == ([1, 2] if train else [1])
@@ -157,11 +171,11 @@ def test_the_reference_is_of_higher_precision_and_has_the_gradients(folder, trai
     assert all(0 < each < 1e-6 for each in own)
     case.module.linear.weight.data[0, 0] += 1
     found = correctness.errors(case.outputs(case.module), right)
-    error, limit = correctness.worst(found, own, "float32")
+    error, limit = worst_of(found, own)
     assert error > 1e-3 > limit
 
 
-def test_a_model_that_insists_on_its_dtype_is_its_own_reference(folder):
+def test_a_model_that_insists_on_its_dtype_is_its_own_reference(folder: Path) -> None:
     (folder / "my_model.py").write_text(
         f"{MODEL}\nclass Own(Net):\n    def forward(self, x):\n"
         "        return super().forward(x.to(torch.float32))\n"
@@ -172,7 +186,7 @@ def test_a_model_that_insists_on_its_dtype_is_its_own_reference(folder):
     assert correctness.errors(case.outputs(case.module), reference["groups"]) == [0]
 
 
-def test_a_step_that_changes_buffers_is_begun_from_the_same_ones(folder):
+def test_a_step_that_changes_buffers_is_begun_from_the_same_ones(folder: Path) -> None:
     (folder / "my_model.py").write_text(
         f"{MODEL}\nclass Counting(Net):\n    def __init__(self):\n        super().__init__()\n"
         "        self.register_buffer('count', torch.zeros(()))\n"
@@ -187,23 +201,23 @@ def test_a_step_that_changes_buffers_is_begun_from_the_same_ones(folder):
     assert correctness.fingerprint(case.module, case.args, case.kwargs) != before
 
 
-def test_a_gradient_that_is_zero_but_for_rounding_hides_nothing_and_is_no_fault():
+def test_a_gradient_that_is_zero_but_for_rounding_hides_nothing_and_is_no_fault() -> None:
     """A bias before a batch norm has one: its relative error is no error of the model's."""
     right = [[torch.ones(8).double()], [torch.ones(8).double(), torch.full((8,), 1e-12).double()]]
     noise = [[torch.ones(8) + 1e-7], [torch.ones(8) - 1e-7, torch.full((8,), 1e-9)]]
     own = correctness.errors(noise, right)
     assert max(own) < 1e-6
     wrong = [[torch.ones(8) * 1.1], noise[1]]
-    error, limit = correctness.worst(correctness.errors(wrong, right), own, "float32")
+    error, limit = worst_of(correctness.errors(wrong, right), own)
     assert error > 0.09 > limit
 
 
-def test_what_a_norm_would_hide_is_an_error():
+def test_what_a_norm_would_hide_is_an_error() -> None:
     right = [[torch.ones(3), torch.arange(200), torch.ones(2, dtype=torch.complex64)]]
 
-    def worst(*got):
+    def worst(*got: torch.Tensor) -> tuple[float, float]:
         found = correctness.errors([list(got)], right)
-        return correctness.worst(found, correctness.errors(right, right), "float32")
+        return worst_of(found, correctness.errors(right, right))
 
     ones, numbers, complex_ = right[0]
     assert worst(*right[0]) == (0, 1e-5)
@@ -222,13 +236,13 @@ def test_what_a_norm_would_hide_is_an_error():
     assert correctness.worst(overflown, overflown, "float16") is None
 
 
-def test_a_model_that_draws_random_numbers_is_not_checked(folder):
+def test_a_model_that_draws_random_numbers_is_not_checked(folder: Path) -> None:
     case = case_of(folder, "Dropping", inputs=("float32[8,16]",), train=True)
     reference = kept_reference(case, folder / "reference.pt")
     assert (reference["groups"], reference["why_not"]) == (None, "the model draws random numbers")
 
 
-def test_the_layers_of_a_model_are_its_distinct_products(folder):
+def test_the_layers_of_a_model_are_its_distinct_products(folder: Path) -> None:
     (layer,) = layers_of(case_of(folder, "build"))
     assert (layer.op, layer.m, layer.k, layer.n, layer.dtype) == ("linear", 8, 16, 16, "float32")
     ops = [
@@ -238,8 +252,8 @@ def test_the_layers_of_a_model_are_its_distinct_products(folder):
     assert sorted(ops) == [("linear", 8, 16, 16), ("mm", 16, 8, 16)]
 
 
-def test_what_inductor_made_is_seen_and_the_compiler_is_left_as_it_was(no_trace):
-    def seen_of(function):
+def test_what_inductor_made_is_seen_and_the_compiler_is_left_as_it_was(no_trace: Snapshot) -> None:
+    def seen_of(function: Callable[[Any], Any]) -> Observed:
         torch._dynamo.reset()
         with observing() as seen, torch._inductor.config.patch(force_disable_caches=True):
             torch.compile(function)(torch.randn(8, 8))  # products alone need no C++ compiler
@@ -252,11 +266,11 @@ def test_what_inductor_made_is_seen_and_the_compiler_is_left_as_it_was(no_trace)
     assert seen_of(lambda x: x @ x @ x).code != one.code
 
 
-def test_samples_are_those_of_the_call_alone():
+def test_samples_are_those_of_the_call_alone() -> None:
     """The harness itself costs under 1 % of a call of two milliseconds."""
     import time
 
-    def call():
+    def call() -> None:
         ends = time.perf_counter() + 0.002
         while time.perf_counter() < ends:
             pass
@@ -266,12 +280,12 @@ def test_samples_are_those_of_the_call_alone():
     assert 0.002 <= min(samples.wall) < 0.00202
 
 
-def test_calls_that_still_become_faster_are_no_samples():
+def test_calls_that_still_become_faster_are_no_samples() -> None:
     import time
 
-    calls = []
+    calls: list[None] = []
 
-    def call():
+    def call() -> None:
         calls.append(None)
         ends = time.perf_counter() + max(0.0005, 0.005 - 0.0003 * len(calls))
         while time.perf_counter() < ends:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import types
+
 import pytest
 from test_recommend import result_of
 
 from inductor_override.comparison import ComparisonError, compare
 from inductor_override.comparison.process import ENV_COMPARING
 from inductor_override.comparison.question import Question
+from inductor_override.comparison.result import Result
 from inductor_override.comparison.rounds import _drop_what_has_no_partner, _nothing_to_time
 from inductor_override.comparison.schedule import CHECK, ROUND, WARM
 from inductor_override.comparison.text import as_text
@@ -17,7 +20,7 @@ from inductor_override.workload.problem import Problem
 ARMS = ["stock", "min_sms=0"]
 
 
-def test_a_wrong_first_arm_is_said_and_nothing_is_claimed():
+def test_a_wrong_first_arm_is_said_and_nothing_is_claimed() -> None:
     result = result_of([0.9], ARMS)
     result.runs[0].cases[0]["error"] = 2.0
     (judged,) = judge(result)
@@ -26,20 +29,16 @@ def test_a_wrong_first_arm_is_said_and_nothing_is_claimed():
     assert _nothing_to_time(result) == "done"
 
 
-def test_an_arm_that_is_wrong_in_one_round_only_has_no_times():
+def test_an_arm_that_is_wrong_in_one_round_only_has_no_times() -> None:
     result = result_of([0.9], ARMS)
     result.runs_of(ROUND, 1)[3].cases[0]["error"] = 2.0
     (judged,) = judge(result)
     assert (judged.verdict, judged.cases, judged.ratio) == ("WRONG", {}, None)
 
-    class Shown:
-        pass
-
-    Shown.result = result
-    assert "900" not in as_text(Shown)
+    assert "900" not in as_text(types.SimpleNamespace(result=result))
 
 
-def with_clocks(result, *clocks):
+def with_clocks(result: Result, *clocks: float) -> Result:
     for run in result.runs:
         for case in run.cases:
             if "device" in case:
@@ -47,7 +46,7 @@ def with_clocks(result, *clocks):
     return result
 
 
-def test_a_difference_that_is_the_clocks_is_not_the_arms():
+def test_a_difference_that_is_the_clocks_is_not_the_arms() -> None:
     (judged,) = judge(with_clocks(result_of([0.9], ARMS), 900, 1000))
     assert (judged.verdict, judged.reasons[0]) == ("UNDECIDED", "not-confirmed-in-cycles")
     (judged,) = judge(with_clocks(result_of([0.9], ARMS), 1000, 1000))
@@ -56,7 +55,7 @@ def test_a_difference_that_is_the_clocks_is_not_the_arms():
     assert judged.verdict == "FASTER", "at another clock, and fewer cycles"
 
 
-def test_several_products_are_judged_together_and_paid_for_together():
+def test_several_products_are_judged_together_and_paid_for_together() -> None:
     problems = (Problem(8, 8, 8), Problem(16, 16, 16))
     result = result_of([0.9], ARMS, Question(problems=problems, device="cpu"))
     for run in result.runs:
@@ -67,13 +66,14 @@ def test_several_products_are_judged_together_and_paid_for_together():
         run.cases.append(slow)
     (judged,) = judge(result)
     assert judged.verdict == "FASTER"
+    assert judged.ratio is not None
     assert judged.ratio.value == pytest.approx((0.9 * 0.5) ** 0.5, rel=1e-3)
     assert set(judged.cases) == {"model", "other"}
     # 2 s more to compile both, 50.1 s saved with each call of both.
     assert judged.break_even == 1
 
 
-def test_a_difference_that_may_be_too_small_to_matter_is_remarked():
+def test_a_difference_that_may_be_too_small_to_matter_is_remarked() -> None:
     result = result_of([0.985], ARMS)
     for number, run in enumerate(result.runs_of(ROUND, 1)):
         run.cases[0]["device"] = [0.975 + 0.0045 * number] * 10
@@ -81,7 +81,7 @@ def test_a_difference_that_may_be_too_small_to_matter_is_remarked():
     assert (judged.verdict, judged.reasons[1]) == ("FASTER", "perhaps-below-min-effect")
 
 
-def test_what_an_interrupt_left_without_its_partner_is_measured_anew():
+def test_what_an_interrupt_left_without_its_partner_is_measured_anew() -> None:
     result = result_of([0.9], ARMS)
     for arm in (0, 1):  # as the schedule has it: a check is followed by its warm process
         check = result.runs_of(CHECK, arm)[0]
@@ -93,13 +93,15 @@ def test_what_an_interrupt_left_without_its_partner_is_measured_anew():
     assert len(result.runs_of(CHECK, 0)) == 1
 
 
-def test_a_script_that_a_process_imports_starts_no_other_comparison(monkeypatch):
+def test_a_script_that_a_process_imports_starts_no_other_comparison(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv(ENV_COMPARING, "1")
     with pytest.raises(ComparisonError, match="if __name__ == '__main__'"):
         compare("model.py:build", device="cpu")
 
 
-def test_going_on_after_a_look_is_remarked():
+def test_going_on_after_a_look_is_remarked() -> None:
     result = result_of([0.9], ARMS)
     result.looks = 1
     assert "looked-at-before" in judge(result)[0].reasons

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import pickle
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import torch
 import torch._inductor.config as config
+from conftest import Snapshot
 from this_torch import CONFIG_HAS_ENTRIES, HAS_CONFIG_HASH, VALUES_PER_THREAD
 
 import inductor_override as io
@@ -34,7 +37,7 @@ def copy_of_config() -> dict[str, object]:
 
 
 @pytest.fixture
-def whole_config(no_trace):
+def whole_config(no_trace: Snapshot) -> Iterator[None]:
     """Put back what `load_config` writes: every option of torch's, which is not ours to undo."""
     if PLAIN:
         held = dict(config._config)
@@ -54,17 +57,17 @@ def whole_config(no_trace):
     io.disable()
 
 
-def read_override(entry):
+def read_override(entry: Any) -> Any:
     return entry.user_override.get() if VALUES_PER_THREAD else entry.user_override
 
 
-def stock_compile_works(compiled) -> None:
+def stock_compile_works(compiled: Callable[..., Any]) -> None:
     assert not io.status().installed
     torch._dynamo.reset()
     compiled()
 
 
-def an_override_is_in_force_and_leaves_no_trace(compiled) -> None:
+def an_override_is_in_force_and_leaves_no_trace(compiled: Callable[..., Any]) -> None:
     torch._dynamo.reset()
     with io.override(min_sms=3) as scope:
         assert getattr(config, OPTION) == 3
@@ -76,7 +79,13 @@ def an_override_is_in_force_and_leaves_no_trace(compiled) -> None:
 
 
 @pytest.mark.parametrize("kind", ["save_config", "get_config_copy"])
-def test_saved_with_us_loaded_without(kind, compiled, whole_config, monkeypatch, request):
+def test_saved_with_us_loaded_without(
+    kind: str,
+    compiled: Callable[..., Any],
+    whole_config: None,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
     if kind == "get_config_copy" and not HAS_COPY:
         pytest.skip("get_config_copy came with torch 2.1")
     with io.override(min_sms=7):
@@ -88,7 +97,7 @@ def test_saved_with_us_loaded_without(kind, compiled, whole_config, monkeypatch,
         # torch 2.0 to 2.5 take any key: it stays, unused, until the package is next taken off.
         assert config._config[OPTION] == 7
     else:
-        said = []
+        said: list[str] = []
         monkeypatch.setattr("warnings.warn", lambda message, *a, **k: said.append(str(message)))
         torch_warns_once = getattr(torch._dynamo.utils.warn_once, "cache_clear", None)
         if torch_warns_once:
@@ -105,7 +114,9 @@ def test_saved_with_us_loaded_without(kind, compiled, whole_config, monkeypatch,
     assert OPTION not in config._config
 
 
-def test_saved_without_us_loaded_in_a_scope(compiled, whole_config):
+def test_saved_without_us_loaded_in_a_scope(
+    compiled: Callable[..., Any], whole_config: None
+) -> None:
     saved = config.save_config()
     with io.override(min_sms=7):
         config.load_config(saved)
@@ -114,7 +125,9 @@ def test_saved_without_us_loaded_in_a_scope(compiled, whole_config):
     an_override_is_in_force_and_leaves_no_trace(compiled)
 
 
-def test_saved_in_a_scope_loaded_under_enable_is_an_assignment(compiled, whole_config, caplog):
+def test_saved_in_a_scope_loaded_under_enable_is_an_assignment(
+    compiled: Callable[..., Any], whole_config: None, caplog: pytest.LogCaptureFixture
+) -> None:
     """It rules like any value that a user assigns, over `enable`, and goes with the option."""
     with io.override(min_sms=7):
         saved = config.save_config()
@@ -126,7 +139,9 @@ def test_saved_in_a_scope_loaded_under_enable_is_an_assignment(compiled, whole_c
     an_override_is_in_force_and_leaves_no_trace(compiled)
 
 
-def test_a_patch_made_with_us_entered_without_us_is_refused_by_torch(compiled):
+def test_a_patch_made_with_us_entered_without_us_is_refused_by_torch(
+    compiled: Callable[..., Any],
+) -> None:
     io.enable()
     patch = config.patch({OPTION: 7})
     io.disable()
@@ -136,7 +151,7 @@ def test_a_patch_made_with_us_entered_without_us_is_refused_by_torch(compiled):
     an_override_is_in_force_and_leaves_no_trace(compiled)
 
 
-def test_a_patch_of_ours_left_without_us_harms_nothing(compiled):
+def test_a_patch_of_ours_left_without_us_harms_nothing(compiled: Callable[..., Any]) -> None:
     """A `disable` inside `with config.patch(...)` of the package's own option."""
     io.enable()
     patch = config.patch({"shape_padding": not config.shape_padding, OPTION: 7})
@@ -155,7 +170,7 @@ def test_a_patch_of_ours_left_without_us_harms_nothing(compiled):
     an_override_is_in_force_and_leaves_no_trace(compiled)
 
 
-def test_a_patch_of_torchs_options_across_the_end_of_a_scope(compiled):
+def test_a_patch_of_torchs_options_across_the_end_of_a_scope(compiled: Callable[..., Any]) -> None:
     before = config.shape_padding
     scope = io.override(min_sms=7)
     scope.__enter__()
@@ -166,7 +181,7 @@ def test_a_patch_of_torchs_options_across_the_end_of_a_scope(compiled):
     assert config.shape_padding is before
 
 
-def test_codegen_config_names_the_value_and_only_while_it_is_in_force():
+def test_codegen_config_names_the_value_and_only_while_it_is_in_force() -> None:
     if not hasattr(type(config), "codegen_config"):
         pytest.skip("codegen_config came with torch 2.1")
     line = f"torch._inductor.config.{OPTION} = 7"
@@ -181,7 +196,7 @@ def test_codegen_config_names_the_value_and_only_while_it_is_in_force():
     assert OPTION not in config.codegen_config()
 
 
-def test_codegen_config_as_a_script_needs_us(compiled):
+def test_codegen_config_as_a_script_needs_us(compiled: Callable[..., Any]) -> None:
     """What a repro script holds: without the option, torch names what is gone."""
     io.enable()
     line = f"torch._inductor.config.{OPTION} = 7"
@@ -194,7 +209,7 @@ def test_codegen_config_as_a_script_needs_us(compiled):
 
 
 @pytest.mark.skipif(not HAS_COPY, reason="get_config_copy came with torch 2.1")
-def test_get_config_copy_has_the_value_of_the_caller():
+def test_get_config_copy_has_the_value_of_the_caller() -> None:
     assert OPTION not in copy_of_config()
     with io.override(min_sms=7):
         assert copy_of_config()[OPTION] == 7

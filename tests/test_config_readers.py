@@ -6,10 +6,12 @@ import contextvars
 import pickle
 import threading
 import time
+from typing import Any
 
 import pytest
 import torch._inductor.config as config
 import torch._inductor.utils as utils
+from conftest import InThread, Snapshot
 from this_torch import CONFIG_HAS_ENTRIES, THREADS_KEEP_COPIES, VALUES_PER_THREAD
 
 import inductor_override as io
@@ -28,7 +30,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::inductor_override.NoEffectWarni
 
 
 @from_2_6
-def test_a_walk_through_the_options_outlasts_scopes():
+def test_a_walk_through_the_options_outlasts_scopes() -> None:
     """`dictionary changed size` would fail a stock compile."""
     before = list(config._config)
     begun_without = iter(config._config.items())
@@ -41,7 +43,7 @@ def test_a_walk_through_the_options_outlasts_scopes():
     assert {key for key, _ in begun_with} == {*before[1:], OPTION}
 
 
-def test_values_assigned_in_a_scope_stay():
+def test_values_assigned_in_a_scope_stay() -> None:
     was = config.size_asserts
     try:
         with io.override(min_sms=7):
@@ -53,12 +55,14 @@ def test_values_assigned_in_a_scope_stay():
 
 def keys_of_the_config() -> dict[str, object]:
     """What keys of caches are made of, as each torch makes them."""
-    if hasattr(config, "save_config_portable"):
-        return config.save_config_portable()
-    return pickle.loads(config.save_config())
+    portable = hasattr(config, "save_config_portable")
+    keys: dict[str, object] = (
+        config.save_config_portable() if portable else pickle.loads(config.save_config())
+    )
+    return keys
 
 
-def test_where_torch_decides_the_option_is_in_no_key():
+def test_where_torch_decides_the_option_is_in_no_key() -> None:
     """Another key would have torch compile again what it has, and keep it twice."""
     stock = keys_of_the_config()
     assert OPTION not in stock
@@ -81,7 +85,7 @@ def test_where_torch_decides_the_option_is_in_no_key():
 
 
 @from_2_12
-def test_a_thread_without_a_scope_has_torchs_own_keys(in_thread):
+def test_a_thread_without_a_scope_has_torchs_own_keys(in_thread: InThread) -> None:
     stock = in_thread(keys_of_the_config)
     with io.override(min_sms=7):
         assert in_thread(keys_of_the_config) == stock
@@ -93,7 +97,7 @@ def test_a_thread_without_a_scope_has_torchs_own_keys(in_thread):
 
 
 @pytest.mark.skipif(not hasattr(config, "codegen_config"), reason="torch 2.0 has no codegen_config")
-def test_a_repro_script_sets_the_option_only_under_the_override():
+def test_a_repro_script_sets_the_option_only_under_the_override() -> None:
     assert OPTION not in config.codegen_config()
     with io.override(min_sms=7):
         assert f"torch._inductor.config.{OPTION} = 7" in config.codegen_config()
@@ -101,14 +105,16 @@ def test_a_repro_script_sets_the_option_only_under_the_override():
     assert OPTION not in config.codegen_config()
 
 
-def copy_of_the_thread():
+def copy_of_the_thread() -> Any:
     return config._get_dict(readonly_values=True)
 
 
 @from_2_13
 @pytest.mark.parametrize("reads", [False, True], ids=["", "reads too"])
-def test_what_a_thread_assigns_during_a_scope_is_in_its_copy_after_it(in_thread, reads):
-    def seen():
+def test_what_a_thread_assigns_during_a_scope_is_in_its_copy_after_it(
+    in_thread: InThread, reads: bool
+) -> None:
+    def seen() -> tuple[Any, Any]:
         return copy_of_the_thread(), config.get_hash()
 
     stock, stock_hash = in_thread(seen)
@@ -124,10 +130,10 @@ def test_what_a_thread_assigns_during_a_scope_is_in_its_copy_after_it(in_thread,
 
 
 @from_2_13
-def test_what_a_thread_has_patched_is_not_looked_for_after_the_scope(in_thread):
+def test_what_a_thread_has_patched_is_not_looked_for_after_the_scope(in_thread: InThread) -> None:
     """It would fail a stock compile there with `KeyError`."""
 
-    def patch_and_read():
+    def patch_and_read() -> None:
         copy_of_the_thread()
         with config.patch({OPTION: 3}):
             assert copy_of_the_thread()[OPTION] == 3
@@ -138,16 +144,18 @@ def test_what_a_thread_has_patched_is_not_looked_for_after_the_scope(in_thread):
 
 
 @from_2_13
-def test_a_hash_that_was_begun_before_a_change_is_not_kept(in_thread, monkeypatch):
+def test_a_hash_that_was_begun_before_a_change_is_not_kept(
+    in_thread: InThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """From then on the thread would go by the old value."""
 
-    changes = []
+    changes: list[int] = []
 
     class WhileHashed:
-        def __deepcopy__(self, memo):
+        def __deepcopy__(self, memo: object) -> WhileHashed:
             return self
 
-        def __repr__(self):  # torch hashes the text of what it has read
+        def __repr__(self) -> str:  # torch hashes the text of what it has read
             if changes:
                 change = threading.Thread(target=io.enable, args=(changes.pop(),))
                 change.start()
@@ -166,10 +174,10 @@ def test_a_hash_that_was_begun_before_a_change_is_not_kept(in_thread, monkeypatc
 
 
 @from_2_13
-def test_a_thread_that_reads_keeps_nothing_more_of_each_scope(in_thread):
+def test_a_thread_that_reads_keeps_nothing_more_of_each_scope(in_thread: InThread) -> None:
     """A context never forgets a ContextVar that was set in it."""
 
-    def scopes():
+    def scopes() -> Any:
         for _ in range(3):
             with io.override(min_sms=7):
                 in_thread(copy_of_the_thread)
@@ -179,9 +187,10 @@ def test_a_thread_that_reads_keeps_nothing_more_of_each_scope(in_thread):
     assert scopes() == scopes()
 
 
-def test_threads_read_and_ask_while_scopes_come_and_go(device, no_trace):
+def test_threads_read_and_ask_while_scopes_come_and_go(device: object, no_trace: Snapshot) -> None:
     """torch looks each key up again while it walks: `KeyError` would fail a stock compile."""
-    end, failures, reads = time.monotonic() + 1.0, [], 0
+    end, reads = time.monotonic() + 1.0, 0
+    failures: list[object] = []
 
     def reader() -> None:
         nonlocal reads

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -46,11 +47,11 @@ FINE = Machine(
 NO_MODE = Asked()
 
 
-def codes(machine=FINE, asked=NO_MODE):
+def codes(machine: Machine = FINE, asked: Asked = NO_MODE) -> list[str]:
     return [each.code for each in advise(machine, asked)]
 
 
-def with_option(name, value):
+def with_option(name: str, value: object) -> Machine:
     return replace(FINE, options={**FINE.options, name: value})
 
 
@@ -59,7 +60,7 @@ LIVE = replace(FINE, live=True, min_sms=0)
 VARIABLE = {"TORCHINDUCTOR_MAX_AUTOTUNE_GEMM_MIN_SMS": "0"}
 
 
-def test_a_machine_on_which_nothing_is_to_be_done():
+def test_a_machine_on_which_nothing_is_to_be_done() -> None:
     assert codes() == []
     assert codes(replace(FINE, devices=())) == []
     assert codes(replace(FINE, devices=(ROCM,))) == []
@@ -112,11 +113,13 @@ def test_a_machine_on_which_nothing_is_to_be_done():
         (replace(FINE, packages={"vllm": "0.11"}), NO_MODE, []),
     ],
 )
-def test_each_rule_speaks_where_its_case_is(machine, asked, expected):
+def test_each_rule_speaks_where_its_case_is(
+    machine: Machine, asked: Asked, expected: list[str]
+) -> None:
     assert codes(machine, asked) == expected
 
 
-def test_each_advice_says_what_why_what_to_do_and_from_where():
+def test_each_advice_says_what_why_what_to_do_and_from_where() -> None:
     everything = replace(
         with_option("deterministic", True),
         devices=(SMALL, OLD),
@@ -129,7 +132,7 @@ def test_each_advice_says_what_why_what_to_do_and_from_where():
         assert all(each.to_dict().values()), each
 
 
-def test_a_file_of_torchs_that_was_edited(tmp_path, monkeypatch):
+def test_a_file_of_torchs_that_was_edited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "torch" / "_inductor" / "utils.py"
     file.parent.mkdir(parents=True)
     file.write_text("as installed\n")
@@ -144,7 +147,7 @@ def test_a_file_of_torchs_that_was_edited(tmp_path, monkeypatch):
     assert _edited(str(file)) == str(file)
 
 
-def doctor(*arguments, code="", **environment):
+def doctor(*arguments: str, code: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
     """In a process of its own, after `code`."""
     program = f"{code}\nfrom inductor_override.cli import main\nmain({list(arguments)!r})"
     return subprocess.run(
@@ -156,7 +159,7 @@ def doctor(*arguments, code="", **environment):
     )
 
 
-def test_a_named_gpu_and_the_exit_status():
+def test_a_named_gpu_and_the_exit_status() -> None:
     done = doctor("doctor", "--gpu", "RTX 3060", "--json")
     assert done.returncode == 1
     found = json.loads(done.stdout)
@@ -167,7 +170,7 @@ def test_a_named_gpu_and_the_exit_status():
     assert 'explain --gpu "NVIDIA GeForce RTX 3060"' in refused["do"]
 
 
-def test_a_snippet_at_the_gate_is_named_and_the_variable_is_told_to_be_on():
+def test_a_snippet_at_the_gate_is_named_and_the_variable_is_told_to_be_on() -> None:
     snippet = "import torch._inductor.utils as u\ndef mine(*a): return True\nu.is_big_gpu = mine"
     done = doctor("doctor", code=snippet, **VARIABLE)
     assert done.returncode == 1, done.stderr
@@ -176,12 +179,12 @@ def test_a_snippet_at_the_gate_is_named_and_the_variable_is_told_to_be_on():
     assert "code: threshold-alone" in done.stdout
 
 
-def test_nothing_to_do():
+def test_nothing_to_do() -> None:
     done = doctor("doctor")
     assert (done.returncode, "Nothing to do." in done.stdout) == (0, True), done.stdout
 
 
-def test_a_torch_that_is_not_supported_ends_with_3():
+def test_a_torch_that_is_not_supported_ends_with_3() -> None:
     done = doctor("doctor", code="import torch._inductor.utils as u\ndel u.is_big_gpu")
     assert done.returncode == 3
     assert "error: torch" in done.stderr
@@ -213,7 +216,9 @@ if "fail" in sys.argv:
         ("fail", ["program-failed"], "program.py fail ended with 7"),
     ],
 )
-def test_a_program_is_run_as_it_is_and_told_of(tmp_path, argument, codes, said):
+def test_a_program_is_run_as_it_is_and_told_of(
+    tmp_path: Path, argument: str, codes: list[str], said: str
+) -> None:
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
     done = doctor("doctor", "--json", "--", sys.executable, str(program), argument)
@@ -225,7 +230,7 @@ def test_a_program_is_run_as_it_is_and_told_of(tmp_path, argument, codes, said):
     assert list(tmp_path.iterdir()) == [program]
 
 
-def test_a_report_for_people(tmp_path):
+def test_a_report_for_people(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
     cache = {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
@@ -245,7 +250,7 @@ def test_a_report_for_people(tmp_path):
         (["--", "no-such-program-anywhere"], "command not found: no-such-program-anywhere"),
     ],
 )
-def test_what_is_asked_for_wrongly_is_one_line(arguments, said):
+def test_what_is_asked_for_wrongly_is_one_line(arguments: list[str], said: str) -> None:
     done = CliRunner().invoke(main, ["doctor", *arguments])
     assert done.exit_code == 2
     assert said in done.output

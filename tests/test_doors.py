@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -24,8 +27,8 @@ import inductor_override as io
 OPTION = "max_autotune_gemm_min_sms"
 
 
-def forward(**how):
-    def function(x, w):
+def forward(**how: Any) -> torch.Tensor:
+    def function(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
         return x @ w
 
     torch._dynamo.reset()
@@ -33,7 +36,7 @@ def forward(**how):
     return torch.compile(function, **how)(x, w)
 
 
-def backward(out):
+def backward(out: torch.Tensor) -> None:
     out.backward(torch.ones_like(out))
 
 
@@ -42,20 +45,20 @@ def backward(out):
     [{"mode": "max-autotune"}, {"options": {"shape_padding": False}}, {"dynamic": True}],
     ids=["mode", "options", "dynamic"],
 )
-def test_ways_to_call_torch_compile(lowered, how):
+def test_ways_to_call_torch_compile(lowered: list[int | None], how: dict[str, Any]) -> None:
     with io.override(min_sms=7):
         backward(forward(**how))
     assert set(lowered) == {7}
 
 
-def test_a_module_and_one_whose_forward_is_decorated(lowered):
+def test_a_module_and_one_whose_forward_is_decorated(lowered: list[int | None]) -> None:
     class Model(torch.nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x @ x
 
     class Decorated(torch.nn.Module):
         @io.override(min_sms=7)
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x @ x
 
     with io.override(min_sms=7):
@@ -64,15 +67,15 @@ def test_a_module_and_one_whose_forward_is_decorated(lowered):
     assert lowered == [7, 7]
 
 
-def test_torch_compile_above_and_below_the_decorator(lowered):
+def test_torch_compile_above_and_below_the_decorator(lowered: list[int | None]) -> None:
     @torch.compile
     @io.override(min_sms=7)
-    def above(x):
+    def above(x: torch.Tensor) -> torch.Tensor:
         return x @ x
 
     @io.override(min_sms=8)
     @torch.compile(fullgraph=True)
-    def below(x):
+    def below(x: torch.Tensor) -> torch.Tensor:
         return x @ x
 
     for _ in range(2):
@@ -82,12 +85,14 @@ def test_torch_compile_above_and_below_the_decorator(lowered):
     assert not io.status().installed
 
 
-def test_fullgraph_above_the_decorator_works_or_is_refused_by_torch(lowered):
+def test_fullgraph_above_the_decorator_works_or_is_refused_by_torch(
+    lowered: list[int | None],
+) -> None:
     """Dynamo cannot trace a scope; once it has noted that, it steps over the decorator."""
 
     @torch.compile(fullgraph=True)
     @io.override(min_sms=7)
-    def above(x):
+    def above(x: torch.Tensor) -> torch.Tensor:
         return x @ x
 
     refused = ""
@@ -99,9 +104,11 @@ def test_fullgraph_above_the_decorator_works_or_is_refused_by_torch(lowered):
     assert not io.status().installed
 
 
-def test_a_scope_inside_a_compiled_function_is_never_silently_without_effect(lowered, recwarn):
+def test_a_scope_inside_a_compiled_function_is_never_silently_without_effect(
+    lowered: list[int | None], recwarn: pytest.WarningsRecorder
+) -> None:
     @torch.compile
-    def function(x):
+    def function(x: torch.Tensor) -> torch.Tensor:
         with io.override(min_sms=7):
             return x @ x
 
@@ -111,12 +118,12 @@ def test_a_scope_inside_a_compiled_function_is_never_silently_without_effect(low
     assert not io.status().installed
 
 
-def graph():
+def graph() -> torch.fx.GraphModule:
     return torch.fx.symbolic_trace(lambda x: (x @ x,))
 
 
 @pytest.mark.skipif(not HAS_STANDALONE_COMPILE, reason="standalone_compile came with torch 2.8")
-def test_standalone_compile(lowered):
+def test_standalone_compile(lowered: list[int | None]) -> None:
     """The door that vLLM uses; its config patches come under the name config_patches."""
     from torch._inductor import standalone_compile
 
@@ -131,12 +138,12 @@ def test_standalone_compile(lowered):
 
 
 @pytest.mark.skipif(not HAS_AOTI_PACKAGES, reason="aoti_compile_and_package came with torch 2.6")
-def test_aoti_compile_and_package(lowered, tmp_path):
+def test_aoti_compile_and_package(lowered: list[int | None], tmp_path: Path) -> None:
     class Model(torch.nn.Module):
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x @ x
 
-    def package(name, how):
+    def package(name: str, how: dict[str, Any]) -> set[int | None]:
         if "aot_inductor.package_cpp_only" in config._config:
             how = {**how, "aot_inductor.package_cpp_only": True}  # without a C++ compiler
         exported = torch.export.export(Model(), (torch.randn(4, 4),))
@@ -157,7 +164,7 @@ def test_aoti_compile_and_package(lowered, tmp_path):
 
 
 @pytest.mark.skipif(not HAS_COMPILED_AUTOGRAD, reason="compiled autograd has it since 2.8")
-def test_compiled_autograd_compiles_backwards_on_their_own(lowered):
+def test_compiled_autograd_compiles_backwards_on_their_own(lowered: list[int | None]) -> None:
     """With the value that is in force at the backward pass: it traces it as a new graph."""
     x, w = torch.randn(4, 4), torch.randn(4, 4, requires_grad=True)
     compiler = torch.compile(backend="inductor")
@@ -171,16 +178,20 @@ def test_compiled_autograd_compiles_backwards_on_their_own(lowered):
 
 @pytest.mark.skipif(not HAS_REGIONAL_INDUCTOR, reason="regional_inductor came with torch 2.10")
 @pytest.mark.filterwarnings("ignore::inductor_override.NoEffectWarning")
-def test_a_region_compiles_its_backward_on_its_own_and_the_annotation_reaches_both(lowered):
+def test_a_region_compiles_its_backward_on_its_own_and_the_annotation_reaches_both(
+    lowered: list[int | None],
+) -> None:
     import torch.fx.traceback as traceback
     from torch._dynamo.backends.common import aot_autograd
     from torch.fx.passes.regional_inductor import regional_inductor
 
-    def in_regions(model, inputs):
+    def in_regions(model: Any, inputs: Any) -> Any:
         return regional_inductor(model, *inputs)
 
-    def forward_and_backward(annotation, scope):
-        def function(x, w):
+    def forward_and_backward(
+        annotation: object, scope: AbstractContextManager[object]
+    ) -> list[int | None]:
+        def function(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
             y = x.sin()
             with traceback.annotate({"compile_with_inductor": annotation}):
                 y = y @ w

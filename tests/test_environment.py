@@ -8,6 +8,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from importlib import metadata
+from pathlib import Path
+from typing import Any
 
 import pytest
 from this_torch import GATE_TAKES_DEVICE, HAS_CONFIG_EARLY, READS_VARIABLES, RELEASE
@@ -17,6 +19,7 @@ from inductor_override.request.environment import read_environment
 
 VARIABLE = "TORCHINDUCTOR_MAX_AUTOTUNE_GEMM_MIN_SMS"
 DISABLE = "INDUCTOR_OVERRIDE_DISABLE"
+RunWithTorch = Callable[..., tuple[Any, str]]
 
 by_entry_point = pytest.mark.skipif(
     not READS_VARIABLES, reason="torch calls its entry points from 2.5 on; before, use `run`"
@@ -28,7 +31,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def run(code: str, *flags: str, **environment: str) -> tuple[dict, str]:
+def run(code: str, *flags: str, **environment: str) -> tuple[Any, str]:
     """Run code that prints one JSON object; return it, and what was said on stderr."""
     done = subprocess.run(
         [sys.executable, *flags, "-c", code],
@@ -46,10 +49,10 @@ WITHOUT = {k: v for k, v in os.environ.items() if k not in (VARIABLE, DISABLE)}
 
 
 @pytest.fixture(scope="module")
-def run_with_torch() -> Iterator[Callable[..., tuple[dict, str]]]:
+def run_with_torch() -> Iterator[RunWithTorch]:
     """As `run`, in a process that has imported torch before the variables were set."""
 
-    def run_it(code: str, **environment: str) -> tuple[dict, str]:
+    def run_it(code: str, **environment: str) -> tuple[Any, str]:
         done = zygote.run(code, **environment)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout.splitlines()[-1]), done.stderr
@@ -79,7 +82,7 @@ PRINT = "print(json.dumps(out))"
 
 
 @by_entry_point
-def test_it_is_in_force_and_inductor_is_not_imported_for_it():
+def test_it_is_in_force_and_inductor_is_not_imported_for_it() -> None:
     modules = "import json, sys, torch; print(json.dumps(sorted(sys.modules)))"
     alone, _ = run(modules)
     with_variable, _ = run(modules, **{VARIABLE: "0"})
@@ -95,7 +98,7 @@ def test_it_is_in_force_and_inductor_is_not_imported_for_it():
 
 
 @by_entry_point
-def test_it_decides(run_with_torch):
+def test_it_decides(run_with_torch: RunWithTorch) -> None:
     ask = """
 import types
 torch.cuda.get_device_properties = lambda d=None: types.SimpleNamespace(
@@ -111,7 +114,9 @@ torch.cuda.get_device_capability = lambda d=None: (8, 6)
 
 
 @by_entry_point
-def test_threads_that_import_inductor_first_do_not_wait_for_each_other_for_ever(run_with_torch):
+def test_threads_that_import_inductor_first_do_not_wait_for_each_other_for_ever(
+    run_with_torch: RunWithTorch,
+) -> None:
     """torch's own modules import each other in a circle, so one of them may fail, as without us."""
     code = """
 import json, threading
@@ -130,7 +135,7 @@ print(json.dumps([thread.is_alive() for thread in threads]))
     assert run_with_torch(code, **{VARIABLE: "28"})[0] == [False, False, False]
 
 
-def test_without_it_nothing_happens(run_with_torch):
+def test_without_it_nothing_happens(run_with_torch: RunWithTorch) -> None:
     seen, said = run_with_torch(SEEN + PRINT)
     assert seen["value"] is None
     assert seen["layers"] == ["_lru_cache_wrapper", "function"]
@@ -139,7 +144,7 @@ def test_without_it_nothing_happens(run_with_torch):
 
 
 @by_entry_point
-def test_a_bad_value_is_one_warning_and_torch_decides():
+def test_a_bad_value_is_one_warning_and_torch_decides() -> None:
     bad = "-2"
     seen, said = run(SEEN + PRINT, **{VARIABLE: bad})
     assert seen["value"] is None
@@ -149,7 +154,7 @@ def test_a_bad_value_is_one_warning_and_torch_decides():
 
 
 @pytest.mark.parametrize("bad", ["many", "-2", "1.5", "0x10", "1e3", "True", "0 0"])
-def test_what_the_variable_must_be(monkeypatch, bad):
+def test_what_the_variable_must_be(monkeypatch: pytest.MonkeyPatch, bad: str) -> None:
     monkeypatch.setenv(VARIABLE, bad)
     found = read_environment()
     assert found.min_sms is None
@@ -158,13 +163,15 @@ def test_what_the_variable_must_be(monkeypatch, bad):
 
 
 @pytest.mark.parametrize(("text", "value"), [("", None), (" ", None), (" 28 ", 28), ("-1", -1)])
-def test_what_the_variable_may_be(monkeypatch, text, value):
+def test_what_the_variable_may_be(
+    monkeypatch: pytest.MonkeyPatch, text: str, value: int | None
+) -> None:
     monkeypatch.setenv(VARIABLE, text)
     assert (read_environment().min_sms, read_environment().problems) == (value, ())
 
 
 @by_entry_point
-def test_a_bad_value_does_not_break_the_import_under_w_error():
+def test_a_bad_value_does_not_break_the_import_under_w_error() -> None:
     code = "import json, torch; print(json.dumps({}))"
     done, said = run(code, "-W", "error::RuntimeWarning", **{VARIABLE: "many"})
     assert done == {}
@@ -172,7 +179,7 @@ def test_a_bad_value_does_not_break_the_import_under_w_error():
 
 
 @by_entry_point
-def test_an_unsupported_torch_is_one_warning_and_torch_compiles(tmp_path):
+def test_an_unsupported_torch_is_one_warning_and_torch_compiles(tmp_path: Path) -> None:
     code = """
 import json, sys
 import importlib.util
@@ -202,7 +209,7 @@ print(json.dumps(dict(has=hasattr(config, "max_autotune_gemm_min_sms"),
 
 
 @by_entry_point
-def test_disable_takes_it_back(run_with_torch):
+def test_disable_takes_it_back(run_with_torch: RunWithTorch) -> None:
     seen, _ = run_with_torch(
         SEEN + "io.disable(); out['after'] = hasattr(config, 'max_autotune_gemm_min_sms')\n"
         "out['layers'] = type(vars(utils)['is_big_gpu']).__name__\n" + PRINT,
@@ -213,7 +220,7 @@ def test_disable_takes_it_back(run_with_torch):
 
 
 @by_entry_point
-def test_disable_before_inductor_is_imported_is_heard_too(run_with_torch):
+def test_disable_before_inductor_is_imported_is_heard_too(run_with_torch: RunWithTorch) -> None:
     seen, _ = run_with_torch(
         "import torch, inductor_override as io; io.disable()\n" + SEEN + PRINT, **{VARIABLE: "0"}
     )
@@ -221,7 +228,7 @@ def test_disable_before_inductor_is_imported_is_heard_too(run_with_torch):
     assert seen["layers"] == ["_lru_cache_wrapper", "function"]
 
 
-def test_the_innermost_explicit_value_wins(run_with_torch):
+def test_the_innermost_explicit_value_wins(run_with_torch: RunWithTorch) -> None:
     """Environment, then enable, then a scope, then torch's own config.patch inside it."""
     code = """
 import json, warnings
@@ -245,7 +252,7 @@ print(json.dumps(out))
     assert run_with_torch(code, **{VARIABLE: "10"})[0] == [10, 20, 30, 40, 20, False, 30]
 
 
-def test_the_switch_makes_every_entry_a_no_op(run_with_torch):
+def test_the_switch_makes_every_entry_a_no_op(run_with_torch: RunWithTorch) -> None:
     code = (
         SEEN
         + """
@@ -281,13 +288,13 @@ out["verdict"] = io.status().verdict
 
 
 @by_entry_point
-def test_a_bad_value_of_the_switch_is_said():
+def test_a_bad_value_of_the_switch_is_said() -> None:
     seen, said = run(SEEN + PRINT, **{VARIABLE: "0", DISABLE: "maybe"})
     assert f"{DISABLE}='maybe' switches nothing off" in said
     assert seen["value"] == 0
 
 
-def test_importing_the_package_imports_neither_torch_nor_wrapt():
+def test_importing_the_package_imports_neither_torch_nor_wrapt() -> None:
     seen, _ = run(
         "import json, sys, inductor_override as io; io.status()\n"
         "print(json.dumps([m for m in ('torch', 'wrapt', 'click', 'rich') if m in sys.modules]))"
@@ -296,7 +303,7 @@ def test_importing_the_package_imports_neither_torch_nor_wrapt():
 
 
 @by_entry_point
-def test_an_idle_process_imports_next_to_nothing_of_the_package():
+def test_an_idle_process_imports_next_to_nothing_of_the_package() -> None:
     seen, _ = run(
         "import json, sys, torch\n"
         "print(json.dumps(sorted(m for m in sys.modules if m.startswith('inductor_override'))))"
@@ -305,7 +312,7 @@ def test_an_idle_process_imports_next_to_nothing_of_the_package():
     assert "inductor_override.install.on_import" in seen
 
 
-def test_what_is_public_is_there_before_it_is_imported():
+def test_what_is_public_is_there_before_it_is_imported() -> None:
     seen, _ = run(
         "import json, inductor_override as io\n"
         "there = set(io.__all__) <= set(dir(io)) and all(hasattr(io, n) for n in io.__all__)\n"
@@ -314,7 +321,7 @@ def test_what_is_public_is_there_before_it_is_imported():
     assert seen == [True, False]
 
 
-def test_status_is_readable_before_torch_is_imported():
+def test_status_is_readable_before_torch_is_imported() -> None:
     seen, _ = run(
         "import json, inductor_override as io; print(json.dumps([str(io.status()), "
         "io.status().as_dict()]))"
@@ -326,7 +333,7 @@ def test_status_is_readable_before_torch_is_imported():
 
 
 @by_entry_point
-def test_it_may_be_set_in_the_script_after_torch_is_imported(run_with_torch):
+def test_it_may_be_set_in_the_script_after_torch_is_imported(run_with_torch: RunWithTorch) -> None:
     """As torch's own variables: they count when Inductor is imported."""
     setting = f"import os, torch; os.environ[{VARIABLE!r}] = '28'\n"
     now = "out['value'] = io.status().min_sms\n"
@@ -336,7 +343,9 @@ def test_it_may_be_set_in_the_script_after_torch_is_imported(run_with_torch):
 
 
 @by_entry_point
-def test_set_after_inductor_is_imported_it_is_too_late_and_status_says_so(run_with_torch):
+def test_set_after_inductor_is_imported_it_is_too_late_and_status_says_so(
+    run_with_torch: RunWithTorch,
+) -> None:
     setting = f"import os, torch._inductor.compile_fx; os.environ[{VARIABLE!r}] = '28'\n"
     seen, _ = run_with_torch(setting + SEEN + PRINT)
     assert seen["value"] is None
@@ -344,7 +353,9 @@ def test_set_after_inductor_is_imported_it_is_too_late_and_status_says_so(run_wi
 
 
 @by_entry_point
-def test_enable_without_a_number_when_the_variable_is_gone_since(run_with_torch):
+def test_enable_without_a_number_when_the_variable_is_gone_since(
+    run_with_torch: RunWithTorch,
+) -> None:
     code = f"""
 import json, os, torch._inductor.compile_fx, inductor_override as io
 read = lambda: torch._inductor.config.max_autotune_gemm_min_sms
@@ -360,7 +371,7 @@ print(json.dumps(out))
 
 
 @by_entry_point
-def test_a_finder_in_front_does_not_shut_it_out(run_with_torch):
+def test_a_finder_in_front_does_not_shut_it_out(run_with_torch: RunWithTorch) -> None:
     """Someone else's, put there after `import torch`, that finds Inductor first."""
     code = """
 import sys, torch
@@ -378,7 +389,7 @@ sys.meta_path.insert(0, InFront)
 
 
 @by_entry_point
-def test_a_replacement_of_what_asks_the_gate_is_one_warning(run_with_torch):
+def test_a_replacement_of_what_asks_the_gate_is_one_warning(run_with_torch: RunWithTorch) -> None:
     code = """
 import json, torch._inductor.utils as utils
 def decides(*args): return True
@@ -397,7 +408,9 @@ print(json.dumps([io.status().installed, io.status().problem]))
 @pytest.mark.skipif(
     HAS_CONFIG_EARLY, reason="`import torch` has imported Inductor's config already"
 )
-def test_it_holds_when_the_variable_goes_away_between_the_imports(run_with_torch):
+def test_it_holds_when_the_variable_goes_away_between_the_imports(
+    run_with_torch: RunWithTorch,
+) -> None:
     code = f"import os, torch._inductor.config; del os.environ[{VARIABLE!r}]\n"
     now = "out['value'] = io.status().min_sms\n"
     seen, _ = run_with_torch(code + SEEN + now + PRINT, **{VARIABLE: "28"})
@@ -406,7 +419,7 @@ def test_it_holds_when_the_variable_goes_away_between_the_imports(run_with_torch
 
 
 @by_entry_point
-def test_another_finder_that_asks_every_finder(run_with_torch):
+def test_another_finder_that_asks_every_finder(run_with_torch: RunWithTorch) -> None:
     code = """
 import sys
 class Asks:

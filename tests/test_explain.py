@@ -8,13 +8,17 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from conftest import Snapshot
 from this_torch import CAPTURES_MODELS, CHECKS_BFLOAT16
 
 import inductor_override as io
-from inductor_override.explanation import Problem, explain
+from inductor_override.explanation import Explanation, Problem, explain
 from inductor_override.explanation.occupancy import blocks_per_sm, waves
 from inductor_override.simulation import SimulationError, toolchain
 from inductor_override.workload.errors import WorkloadError
@@ -28,7 +32,7 @@ SMALL = Problem(256, 128, 512)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def triton():
+def triton() -> None:
     try:
         toolchain.check()
     except SimulationError as error:
@@ -36,7 +40,7 @@ def triton():
 
 
 @pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No result of an earlier run counts."""
     patch = pytest.MonkeyPatch()
     patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
@@ -54,17 +58,18 @@ class Mlp(torch.nn.Module):
 
 
 @pytest.fixture(scope="module")
-def reports():
+def reports() -> Explanation:
     """Of an RTX 3060, a T4 and an H100, whose gate is open."""
     return explain(Problem(1024, 1024, 1024), gpu=["RTX 3060", "T4", "H100 PCIe"])
 
 
-def facts(report, gpu=0, problem=0):
-    return report.to_dict()["gpus"][gpu]["problems"][problem]
+def facts(report: Explanation, gpu: int = 0, problem: int = 0) -> dict[str, Any]:
+    found: dict[str, Any] = report.to_dict()["gpus"][gpu]["problems"][problem]
+    return found
 
 
 class TestOneProduct:
-    def test_torch_alone_has_the_library_and_the_override_more(self, reports):
+    def test_torch_alone_has_the_library_and_the_override_more(self, reports: Explanation) -> None:
         stock, override = facts(reports)["stock"], facts(reports)["override"]
         assert (stock["candidates"], stock["triton"]) == (1, 0)
         assert stock["kernel"].startswith("extern_kernels.mm")
@@ -76,7 +81,9 @@ class TestOneProduct:
         assert reports.gpus[0].totals.bytes_moved == (5 * 2**21, 3 * 2**21)
 
     @captures_models
-    def test_which_candidates_fit_is_read_from_what_was_compiled(self, reports):
+    def test_which_candidates_fit_is_read_from_what_was_compiled(
+        self, reports: Explanation
+    ) -> None:
         """torch's estimate counts one stage more than Triton allocates."""
         assert reports.complete
         override = facts(reports)["override"]
@@ -98,7 +105,9 @@ class TestOneProduct:
         assert reports.verdicts["NVIDIA GeForce RTX 3060"] == "worth-trying"
 
     @captures_models
-    def test_a_t4_gains_nothing_where_triton_uses_no_tensor_cores(self, reports):
+    def test_a_t4_gains_nothing_where_triton_uses_no_tensor_cores(
+        self, reports: Explanation
+    ) -> None:
         """Told by the machine code: Triton 3.2 used them, 3.4 and later do not."""
         override = facts(reports, gpu=1)["override"]
         if override["tensor_cores"]:
@@ -107,12 +116,12 @@ class TestOneProduct:
             assert override["spill"] > 0
             assert reports.verdicts["Tesla T4"] in ("no-tensor-cores", "nothing-fits")
 
-    def test_a_gpu_whose_gate_is_open(self, reports):
+    def test_a_gpu_whose_gate_is_open(self, reports: Explanation) -> None:
         assert reports.verdicts["NVIDIA H100 PCIe"] == "gate-open-anyway"
         assert reports.gpus[2].gate_open == (True, True)
         assert facts(reports, gpu=2)["stock"]["triton"] > 0
 
-    def test_the_report_is_the_same_as_json(self, reports):
+    def test_the_report_is_the_same_as_json(self, reports: Explanation) -> None:
         data = json.loads(json.dumps(reports.to_dict()))
         assert data["schema"] == 1
         assert [gpu["sms"] for gpu in data["gpus"]] == [28, 40, 114]
@@ -124,12 +133,12 @@ class TestOneProduct:
         assert "mm 1024x1024x1024 float16" in str(reports)
 
     @captures_models
-    def test_a_gpu_alone_has_the_same_answer_from_the_disk(self, reports):
+    def test_a_gpu_alone_has_the_same_answer_from_the_disk(self, reports: Explanation) -> None:
         """Its kernels are its own, whatever was lowered for other GPUs in the same run."""
         again = explain(Problem(1024, 1024, 1024), gpu="H100 PCIe")
         assert again.to_dict()["gpus"][0] == reports.to_dict()["gpus"][2]
 
-    def test_bytes_of_a_product_alone(self):
+    def test_bytes_of_a_product_alone(self) -> None:
         report = explain(Problem(64, 4096, 1024, epilogue="none"), compile_candidates=False)
         read_and_written = 2 * (64 * 4096 + 4096 * 1024 + 64 * 1024)
         assert report.gpus[0].totals.bytes_moved == (read_and_written, read_and_written)
@@ -150,7 +159,9 @@ class TestOneProduct:
         ("deterministic", "RTX 3060", SMALL, {"options": {"deterministic": True}}),
     ],
 )
-def test_every_reason_why_not_has_its_code(code, gpu, problem, how):
+def test_every_reason_why_not_has_its_code(
+    code: str, gpu: str, problem: Problem, how: dict[str, Any]
+) -> None:
     options = how.get("options", {})
     if not all(hasattr(torch._inductor.config, name) for name in options):
         pytest.skip(f"this torch has no option {', '.join(options)}")
@@ -163,7 +174,7 @@ def test_every_reason_why_not_has_its_code(code, gpu, problem, how):
 
 @captures_models
 class TestModel:
-    def test_a_class_a_module_and_a_function_are_one_model(self):
+    def test_a_class_a_module_and_a_function_are_one_model(self) -> None:
         x = torch.randn(64, 256)
         module = Mlp()
         before = {name: value.clone() for name, value in module.state_dict().items()}
@@ -181,7 +192,7 @@ class TestModel:
         assert found[0].problems[0].epilogue in (("gelu",), ("bias", "gelu"))
         assert sum(p.flops_share for p in found[0].problems) == pytest.approx(1)
 
-    def test_a_training_step_has_the_backward_products_too(self):
+    def test_a_training_step_has_the_backward_products_too(self) -> None:
         report = explain(
             Mlp, (torch.randn(64, 256),), gpu="RTX 3060", train=True, compile_candidates=False
         )
@@ -189,13 +200,13 @@ class TestModel:
         assert report.gpus[0].totals.behind_gate == 5
         assert report.flops == 5 * 2 * 64 * 256 * 1024
 
-    def test_a_training_step_of_a_model_that_returns_its_loss(self):
+    def test_a_training_step_of_a_model_that_returns_its_loss(self) -> None:
         class Loss(torch.nn.Module):
-            def __init__(self):
+            def __init__(self) -> None:
                 super().__init__()
                 self.linear = torch.nn.Linear(64, 32)
 
-            def forward(self, x, labels):
+            def forward(self, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
                 logits = self.linear(x)
                 return torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels)
 
@@ -204,13 +215,13 @@ class TestModel:
         assert report.gpus[0].totals.gemms == 2, "forward, and the gradient of the weight"
         assert report.flops == 2 * 2 * 32 * 64 * 32
 
-    def test_outputs_that_are_inputs_or_views_of_them(self):
+    def test_outputs_that_are_inputs_or_views_of_them(self) -> None:
         class Views(torch.nn.Module):
-            def __init__(self):
+            def __init__(self) -> None:
                 super().__init__()
                 self.linear = torch.nn.Linear(64, 64)
 
-            def forward(self, x):
+            def forward(self, x: torch.Tensor) -> dict[str, Any]:
                 return {"same": x, "view": x.t(), "none": None, "product": self.linear(x).view(-1)}
 
         report = explain(Views, (torch.randn(64, 64),), compile_candidates=False)
@@ -220,7 +231,7 @@ class TestModel:
         report = explain(linear, (x,), train=True, compile_candidates=False)
         assert report.gpus[0].totals.gemms == 2
 
-    def test_inference_is_lowered_as_inference(self):
+    def test_inference_is_lowered_as_inference(self) -> None:
         """Inductor makes products of 1 x 1 convolutions; linear() folds a batch into rows."""
         nn = torch.nn
         convolutions = nn.Sequential(nn.Conv2d(64, 64, 1), nn.ReLU(), nn.Conv2d(64, 32, 1))
@@ -232,14 +243,14 @@ class TestModel:
         assert {(p.op, p.m) for p in report.problems if p.n == 768} <= {("mm", 128), ("addmm", 128)}
         assert "bmm" not in {p.op for p in report.problems}
 
-    def test_an_input_and_a_buffer_that_the_model_changes(self):
+    def test_an_input_and_a_buffer_that_the_model_changes(self) -> None:
         class Keeps(torch.nn.Module):
-            def __init__(self):
+            def __init__(self) -> None:
                 super().__init__()
                 self.linear = torch.nn.Linear(64, 64)
                 self.register_buffer("kept", torch.zeros(64, 64))
 
-            def forward(self, x):
+            def forward(self, x: torch.Tensor) -> torch.Tensor:
                 self.kept.copy_(self.linear(x))
                 x.mul_(2)
                 return self.linear(self.kept) + x
@@ -247,16 +258,16 @@ class TestModel:
         report = explain(Keeps, (torch.randn(64, 64),), compile_candidates=False)
         assert report.gpus[0].totals.gemms == 2
 
-    def test_autocast_is_refused_rather_than_ignored(self):
+    def test_autocast_is_refused_rather_than_ignored(self) -> None:
         class Casts(torch.nn.Module):
-            def forward(self, x):
+            def forward(self, x: torch.Tensor) -> torch.Tensor:
                 with torch.autocast("cuda", torch.float16):
                     return x @ x
 
         with pytest.raises(WorkloadError, match=r"torch\.autocast.*--dtype"):
             explain(Casts, (torch.randn(64, 64),), compile_candidates=False)
 
-    def test_tf32_that_the_caller_has_allowed(self):
+    def test_tf32_that_the_caller_has_allowed(self) -> None:
         """torch itself asks for 512 columns and rows of b."""
         before = torch.get_float32_matmul_precision()
         torch.set_float32_matmul_precision("high")
@@ -266,14 +277,14 @@ class TestModel:
             torch.set_float32_matmul_precision(before)
         assert facts(report)["override"]["tensor_cores"] > 0
 
-    def test_a_model_without_a_product(self):
+    def test_a_model_without_a_product(self) -> None:
         report = explain(torch.nn.Tanh, (torch.randn(64, 64),), compile_candidates=False)
         assert [*report.verdicts.values()] == ["no-gemm-behind-the-gate"]
         assert "never asks the gate" in report.gpus[0].verdict.text
 
-    def test_attention_stays_the_fused_kernel(self):
+    def test_attention_stays_the_fused_kernel(self) -> None:
         class Attends(torch.nn.Module):
-            def forward(self, x):
+            def forward(self, x: torch.Tensor) -> torch.Tensor:
                 return torch.nn.functional.scaled_dot_product_attention(x, x, x, is_causal=True)
 
         x = torch.randn(1, 4, 64, 32, dtype=torch.float16)
@@ -283,16 +294,16 @@ class TestModel:
             assert report.flops > 0
             assert [*report.verdicts.values()] == ["no-gemm-behind-the-gate"]
 
-    def test_a_symbolic_batch(self):
+    def test_a_symbolic_batch(self) -> None:
         report = explain(
             Mlp, (torch.randn(64, 256),), gpu="RTX 3060", dynamic=True, compile_candidates=False
         )
         assert [(p.m, p.k, p.n) for p in report.problems] == [(64, 256, 1024), (64, 1024, 256)]
         assert report.gpus[0].totals.behind_gate == 2
 
-    def test_a_convolution_net(self):
+    def test_a_convolution_net(self) -> None:
         class Net(torch.nn.Module):
-            def __init__(self):
+            def __init__(self) -> None:
                 super().__init__()
                 self.layers = torch.nn.Sequential(
                     torch.nn.Conv2d(16, 32, 3, padding=1),
@@ -301,7 +312,7 @@ class TestModel:
                     torch.nn.Conv2d(32, 32, 3, padding=1),
                 )
 
-            def forward(self, x):
+            def forward(self, x: torch.Tensor) -> torch.Tensor:
                 return self.layers(x)
 
         for train in (False, True):
@@ -318,7 +329,7 @@ class TestModel:
             assert ("convolution", 2048, 288, 32) in rows
             assert report.gpus[0].totals.behind_gate == 2
 
-    def test_operations_of_grouped_convolutions(self):
+    def test_operations_of_grouped_convolutions(self) -> None:
         """Each of the two gradients takes what the forward pass takes."""
         net = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.Conv2d(64, 64, 3, groups=64))
         x = torch.randn(2, 64, 8, 8)
@@ -329,13 +340,13 @@ class TestModel:
         linear, convolution = 2 * (2 * 64 * 8) * 8 * 8, 2 * (2 * 64 * 6 * 6) * 9
         assert passes == [linear + convolution, 2 * linear + 3 * convolution]
 
-    def test_a_graph_mode_block_is_part_of_the_graph(self):
+    def test_a_graph_mode_block_is_part_of_the_graph(self) -> None:
         class Blocks(torch.nn.Module):
-            def __init__(self):
+            def __init__(self) -> None:
                 super().__init__()
                 self.linear = torch.nn.Linear(64, 64)
 
-            def forward(self, x):
+            def forward(self, x: torch.Tensor) -> torch.Tensor:
                 with torch.enable_grad():
                     return self.linear(x) + self.linear(x * 2)
 
@@ -360,7 +371,7 @@ def in_a_process(code: str, **environment: str) -> subprocess.CompletedProcess[s
 
 
 @captures_models
-def test_candidates_agree_with_torchs_own_lowering(tmp_path):
+def test_candidates_agree_with_torchs_own_lowering(tmp_path: Path) -> None:
     """`compile_fx` itself, on the same function: no graph of this package's making."""
     code = """
 import json, torch
@@ -423,7 +434,9 @@ class Net(torch.nn.Module):
 
 
 @captures_models
-def test_a_users_own_operator_is_known_over_there_or_named(tmp_path, monkeypatch):
+def test_a_users_own_operator_is_known_over_there_or_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path])
     (tmp_path / "file_of_an_operator.py").write_text(OPERATOR.format(name="twice"))
     net = load(f"{tmp_path / 'file_of_an_operator.py'}:Net")
@@ -435,7 +448,9 @@ def test_a_users_own_operator_is_known_over_there_or_named(tmp_path, monkeypatch
         explain(names["Net"], (torch.zeros(256, 256),), compile_candidates=False)
 
 
-def test_no_setting_and_no_variable_of_the_user_changes_the_answer(tmp_path, monkeypatch):
+def test_no_setting_and_no_variable_of_the_user_changes_the_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plain = explain(SMALL, compile_candidates=False).to_dict()
     (tmp_path / "types.py").write_text("raise RuntimeError('the user has a types.py')\n")
     monkeypatch.chdir(tmp_path)
@@ -449,7 +464,7 @@ def test_no_setting_and_no_variable_of_the_user_changes_the_answer(tmp_path, mon
     assert explain(SMALL, compile_candidates=False).to_dict() == plain
 
 
-def test_this_process_is_left_as_it_was(no_trace):
+def test_this_process_is_left_as_it_was(no_trace: Snapshot) -> None:
     explain(SMALL, compile_candidates=False)
     assert no_trace.differences() == []
     assert io.status().installed is False
@@ -457,7 +472,7 @@ def test_this_process_is_left_as_it_was(no_trace):
 
 @captures_models
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs POSIX signals")
-def test_ctrl_c_leaves_a_valid_partial_report(tmp_path):
+def test_ctrl_c_leaves_a_valid_partial_report(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "inductor_override", "explain", "--json"]
     process = subprocess.Popen(
         [*command, "--shape", "512x512x512", "--shape", "768x512x512"],
@@ -483,13 +498,13 @@ def test_ctrl_c_leaves_a_valid_partial_report(tmp_path):
 
 
 class TestOccupancy:
-    def test_nvidias_own_example(self):
+    def test_nvidias_own_example(self) -> None:
         """CUDA C++ Best Practices Guide, "Calculating Occupancy": 7.0, 37 registers a thread."""
         small = blocks_per_sm((7, 0), threads=128, registers=37, shared_memory=0)
         large = blocks_per_sm((7, 0), threads=320, registers=37, shared_memory=0)
         assert (small, large) == (12, 4)
 
-    def test_shared_memory_registers_and_slots_each_limit(self):
+    def test_shared_memory_registers_and_slots_each_limit(self) -> None:
         one = {"threads": 128, "registers": 32, "shared_memory": 0}
         assert blocks_per_sm((8, 6), **one) == 12  # 48 warps
         assert blocks_per_sm((8, 6), **{**one, "threads": 32}) == 16  # slots
@@ -500,6 +515,6 @@ class TestOccupancy:
         assert blocks_per_sm((8, 6), **{**one, "shared_memory": 131_072}) == 0
         assert blocks_per_sm((6, 1), **one) == 0  # not known
 
-    def test_waves(self):
+    def test_waves(self) -> None:
         assert waves(64, 2, 28) == pytest.approx(64 / 56)
         assert waves(64, 0, 28) is None

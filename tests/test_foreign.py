@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import functools
 import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
 import torch
 import torch._inductor.utils as utils
 import wrapt
+from conftest import Snapshot
 from internals import CONSUMER
 from this_torch import CONSUMER_TAKES_DTYPES
 from zygote import Zygote
@@ -20,13 +24,13 @@ pytestmark = pytest.mark.filterwarnings("ignore::inductor_override.NoEffectWarni
 
 
 @pytest.fixture(autouse=True)
-def torchs_own_gate_afterwards():
+def torchs_own_gate_afterwards() -> Iterator[None]:
     stock = utils.is_big_gpu
     yield
     utils.is_big_gpu = stock
 
 
-def foreign(*args, **kwargs):
+def foreign(*args: object, **kwargs: object) -> bool:
     """What unsloth assigns, in effect: always yes."""
     return True
 
@@ -40,16 +44,20 @@ def ask_as_lowering_does() -> bool:
     layout = mock.Mock(device=torch.device("cuda", 0), dtype=torch.float16)
     how = {"max_autotune": True}
     with torch._inductor.config.patch(how):
-        return consumer(layout) if not CONSUMER_TAKES_DTYPES else consumer(layout, [torch.float16])
+        asking = (layout,) if not CONSUMER_TAKES_DTYPES else (layout, [torch.float16])
+        answer: bool = consumer(*asking)
+    return answer
 
 
-def test_the_stand_in_asks_the_gate(set_sms):
+def test_the_stand_in_asks_the_gate(set_sms: Callable[[int], None]) -> None:
     assert ask_as_lowering_does() is False
     with io.override(min_sms=28):
         assert ask_as_lowering_does() is True
 
 
-def test_assigned_before_the_scope(set_sms, caplog):
+def test_assigned_before_the_scope(
+    set_sms: Callable[[int], None], caplog: pytest.LogCaptureFixture
+) -> None:
     utils.is_big_gpu = foreign
     with io.override(min_sms=29):
         assert "replaced by someones_package.kernels.foreign" in caplog.text
@@ -62,7 +70,9 @@ def test_assigned_before_the_scope(set_sms, caplog):
     assert caplog.text.count("replaced by someones_package.kernels.foreign") == 1
 
 
-def test_assigned_in_the_scope_does_not_switch_it_off(set_sms, caplog):
+def test_assigned_in_the_scope_does_not_switch_it_off(
+    set_sms: Callable[[int], None], caplog: pytest.LogCaptureFixture
+) -> None:
     with io.override(min_sms=29) as scope:
         assert ask_as_lowering_does() is False
         utils.is_big_gpu = foreign
@@ -76,7 +86,7 @@ def test_assigned_in_the_scope_does_not_switch_it_off(set_sms, caplog):
     assert all(r.levelno == logging.WARNING for r in said)
 
 
-def test_at_minus_one_the_newcomer_decides(set_sms):
+def test_at_minus_one_the_newcomer_decides(set_sms: Callable[[int], None]) -> None:
     io.enable()
     utils.is_big_gpu = foreign
     assert ask_as_lowering_does() is True
@@ -84,7 +94,7 @@ def test_at_minus_one_the_newcomer_decides(set_sms):
     assert vars(utils)["is_big_gpu"] is foreign
 
 
-def test_status_says_that_it_will_be_taken_back(set_sms):
+def test_status_says_that_it_will_be_taken_back(set_sms: Callable[[int], None]) -> None:
     io.enable(min_sms=29)
     utils.is_big_gpu = foreign
     now = io.status()
@@ -94,16 +104,16 @@ def test_status_says_that_it_will_be_taken_back(set_sms):
     assert io.status().live
 
 
-def test_a_compile_notices_it_too(compiled):
+def test_a_compile_notices_it_too(compiled: Callable[..., Any]) -> None:
     with io.override(min_sms=0):
         utils.is_big_gpu = foreign
         compiled()
         assert io.status().live
 
 
-def test_a_wrapt_wrapper_below_ours_stays(set_sms):
+def test_a_wrapt_wrapper_below_ours_stays(set_sms: Callable[[int], None]) -> None:
     @wrapt.decorator
-    def theirs(wrapped, instance, args, kwargs):
+    def theirs(wrapped: Callable[..., Any], instance: object, args: Any, kwargs: Any) -> Any:
         return wrapped(*args, **kwargs)
 
     utils.is_big_gpu = below = theirs(utils.is_big_gpu)
@@ -113,11 +123,13 @@ def test_a_wrapt_wrapper_below_ours_stays(set_sms):
     assert ask_as_lowering_does() is False
 
 
-def test_a_wrapt_wrapper_above_ours_keeps_its_place_and_loses_us(set_sms):
+def test_a_wrapt_wrapper_above_ours_keeps_its_place_and_loses_us(
+    set_sms: Callable[[int], None],
+) -> None:
     calls = []
 
     @wrapt.decorator
-    def theirs(wrapped, instance, args, kwargs):
+    def theirs(wrapped: Callable[..., Any], instance: object, args: Any, kwargs: Any) -> Any:
         calls.append(args)
         return wrapped(*args, **kwargs)
 
@@ -130,11 +142,11 @@ def test_a_wrapt_wrapper_above_ours_keeps_its_place_and_loses_us(set_sms):
     assert len(calls) == 1
 
 
-def test_a_wrapt_wrapper_above_ours_is_gone_over_once(set_sms):
+def test_a_wrapt_wrapper_above_ours_is_gone_over_once(set_sms: Callable[[int], None]) -> None:
     """Ours goes on top again; the one below theirs is taken off."""
 
     @wrapt.decorator
-    def theirs(wrapped, instance, args, kwargs):
+    def theirs(wrapped: Callable[..., Any], instance: object, args: Any, kwargs: Any) -> Any:
         return wrapped(*args, **kwargs)
 
     with io.override(min_sms=0) as scope:
@@ -144,23 +156,33 @@ def test_a_wrapt_wrapper_above_ours_is_gone_over_once(set_sms):
     assert scope.consulted == 1
 
 
-def everything_passed_on(compile_fx):
+def everything_passed_on(compile_fx: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *args, **kwargs: compile_fx(*args, **kwargs)
 
 
-def a_mock(compile_fx):
+def a_mock(compile_fx: Callable[..., Any]) -> Callable[..., Any]:
     return mock.Mock(wraps=compile_fx)
 
 
-def what_they_know_passed_on(compile_fx):
-    def theirs(model, inputs, config_patches=None, compile_region_name=None):
+def what_they_know_passed_on(compile_fx: Callable[..., Any]) -> Callable[..., Any]:
+    def theirs(
+        model: object,
+        inputs: object,
+        config_patches: object = None,
+        compile_region_name: object = None,
+    ) -> Any:
         return compile_fx(model, inputs)
 
     return theirs
 
 
 @pytest.mark.parametrize("theirs", [everything_passed_on, a_mock, what_they_know_passed_on])
-def test_someone_elses_compile_fx(theirs, monkeypatch, compiled, lowered):
+def test_someone_elses_compile_fx(
+    theirs: Callable[[Any], Any],
+    monkeypatch: pytest.MonkeyPatch,
+    compiled: Callable[..., Any],
+    lowered: list[int | None],
+) -> None:
     module = torch._inductor.compile_fx
     monkeypatch.setattr(module, "compile_fx", replaced := theirs(module.compile_fx))
     with io.override(min_sms=7) as scope:
@@ -169,7 +191,9 @@ def test_someone_elses_compile_fx(theirs, monkeypatch, compiled, lowered):
     assert module.compile_fx is replaced
 
 
-def test_a_closure_over_our_compile_fx_in_the_next_scope(compiled, lowered):
+def test_a_closure_over_our_compile_fx_in_the_next_scope(
+    compiled: Callable[..., Any], lowered: list[int | None]
+) -> None:
     module = torch._inductor.compile_fx
     stock = module.compile_fx
     try:
@@ -184,11 +208,13 @@ def test_a_closure_over_our_compile_fx_in_the_next_scope(compiled, lowered):
         module.compile_fx = stock
 
 
-def test_a_closure_over_our_compile_fx_only_passes_calls_on_afterwards(monkeypatch, compiled):
+def test_a_closure_over_our_compile_fx_only_passes_calls_on_afterwards(
+    monkeypatch: pytest.MonkeyPatch, compiled: Callable[..., Any]
+) -> None:
     module, seen = torch._inductor.compile_fx, []
     torchs_own = module.compile_fx
 
-    def spy(*args, **kwargs):
+    def spy(*args: object, **kwargs: object) -> object:
         seen.append((len(args) > 2, "inner_compile" in kwargs))
         return torchs_own(*args, **kwargs)
 
@@ -202,12 +228,12 @@ def test_a_closure_over_our_compile_fx_only_passes_calls_on_afterwards(monkeypat
     assert seen[-1] == (False, False)
 
 
-def test_a_closure_over_ours_is_harmless_afterwards(set_sms):
+def test_a_closure_over_ours_is_harmless_afterwards(set_sms: Callable[[int], None]) -> None:
     with io.override(min_sms=0):
         ours = utils.is_big_gpu
 
         @functools.wraps(ours)
-        def theirs(*args, **kwargs):
+        def theirs(*args: Any, **kwargs: Any) -> Any:
             return ours(*args, **kwargs)
 
         utils.is_big_gpu = theirs
@@ -219,7 +245,7 @@ def test_a_closure_over_ours_is_harmless_afterwards(set_sms):
     assert ask_as_lowering_does() is False
 
 
-def test_a_mock_that_puts_ours_back_leaves_nothing(set_sms):
+def test_a_mock_that_puts_ours_back_leaves_nothing(set_sms: Callable[[int], None]) -> None:
     """`mock.patch` saves our wrapper and brings it back when another is on already."""
     stock = vars(utils)["is_big_gpu"]
     with io.override(min_sms=0):
@@ -229,7 +255,7 @@ def test_a_mock_that_puts_ours_back_leaves_nothing(set_sms):
     assert vars(utils)["is_big_gpu"] is stock
 
 
-def test_a_mock_around_a_scope_is_back_after_it(set_sms):
+def test_a_mock_around_a_scope_is_back_after_it(set_sms: Callable[[int], None]) -> None:
     with mock.patch.object(utils, "is_big_gpu", foreign):
         with io.override(min_sms=29):
             assert ask_as_lowering_does() is False
@@ -237,13 +263,15 @@ def test_a_mock_around_a_scope_is_back_after_it(set_sms):
 
 
 @pytest.fixture(scope="module")
-def with_inductor():
+def with_inductor() -> Iterator[Zygote]:
     with Zygote("import torch._dynamo, torch._inductor.compile_fx") as zygote:
         yield zygote
 
 
 @pytest.mark.parametrize("first", ["theirs", "ours"])
-def test_a_package_that_assigns_when_it_is_imported(first, tmp_path, with_inductor):
+def test_a_package_that_assigns_when_it_is_imported(
+    first: str, tmp_path: Path, with_inductor: Zygote
+) -> None:
     """As unsloth does, in a process of its own, before us or after."""
     (tmp_path / "unsloth_like.py").write_text(
         "import torch._inductor.utils as utils\n"
@@ -267,14 +295,16 @@ print(live, utils.is_big_gpu is unsloth_like.is_big_gpu)
 """
 
 
-def theirs_instead(*args, **kwargs):
+def theirs_instead(*args: object, **kwargs: object) -> bool:
     return False
 
 
 theirs_instead.__module__ = "someones_package.kernels"
 
 
-def test_who_replaces_what_asks_the_gate_is_named(monkeypatch, compiled, caplog):
+def test_who_replaces_what_asks_the_gate_is_named(
+    monkeypatch: pytest.MonkeyPatch, compiled: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
     """It may not ask: then nothing of ours has a say."""
     name = CONSUMER
     monkeypatch.setattr(utils, name, vars(utils)[name])
@@ -289,17 +319,19 @@ def test_who_replaces_what_asks_the_gate_is_named(monkeypatch, compiled, caplog)
     assert vars(utils)[name] is theirs_instead
 
 
-def test_what_asks_the_gate_was_replaced_before(monkeypatch):
+def test_what_asks_the_gate_was_replaced_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(utils, CONSUMER, theirs_instead)
     with pytest.raises(io.UnsupportedTorchError, match=r"replaced by someones_package\.kernels"):
         io.enable(min_sms=0)
 
 
-def test_a_replacement_that_comes_to_ask_the_gate_is_worked_with(monkeypatch, set_sms, no_trace):
+def test_a_replacement_that_comes_to_ask_the_gate_is_worked_with(
+    monkeypatch: pytest.MonkeyPatch, set_sms: Callable[[int], None], no_trace: Snapshot
+) -> None:
     """As device plugins do: they pass on what is not for their device."""
     name, torchs_own = CONSUMER, vars(utils)[CONSUMER]
 
-    def plugin(layout, *args):
+    def plugin(layout: Any, *args: object) -> object:
         if layout.device.type == "someones":
             return True
         return torchs_own(layout, *args)
@@ -312,7 +344,9 @@ def test_a_replacement_that_comes_to_ask_the_gate_is_worked_with(monkeypatch, se
     assert vars(utils)[name] is plugin
 
 
-def test_a_replacement_that_decides_by_itself_is_named_with_a_remedy(monkeypatch):
+def test_a_replacement_that_decides_by_itself_is_named_with_a_remedy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     name_there = CONSUMER
     monkeypatch.setattr(utils, name_there, theirs_instead)
     with pytest.raises(io.UnsupportedTorchError) as raised:

@@ -6,9 +6,10 @@ import copy
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_recommend import result_of
@@ -31,7 +32,7 @@ quick = settings(
 )
 
 
-def said(*arguments):
+def said(*arguments: str) -> Result:
     """What the command line says; fails where it shows a traceback."""
     done = CliRunner().invoke(main, list(arguments))
     assert done.exception is None or isinstance(done.exception, SystemExit), arguments
@@ -62,7 +63,9 @@ def said(*arguments):
 )
 @quick
 @given(texts)
-def test_the_command_line(command, tmp_path, monkeypatch, text):
+def test_the_command_line(
+    command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
     monkeypatch.chdir(tmp_path)  # "a.json" is a file that may be written
     # The last word is wrong in each command, so that nothing is ever carried out.
     done = said(*command, text, *(["--no-such-option"] if command[0] != "recommend" else []))
@@ -71,7 +74,7 @@ def test_the_command_line(command, tmp_path, monkeypatch, text):
 
 @quick
 @given(st.dictionaries(st.sampled_from(["MIN_SMS", "DISABLE", "SETTINGS"]), texts))
-def test_the_environment(found):
+def test_the_environment(found: dict[str, str]) -> None:
     names = {
         "MIN_SMS": "TORCHINDUCTOR_MAX_AUTOTUNE_GEMM_MIN_SMS",
         "DISABLE": "INDUCTOR_OVERRIDE_DISABLE",
@@ -96,7 +99,7 @@ RESULT = json.loads(
 
 @settings(quick, max_examples=300)
 @given(st.data())
-def test_a_result_file_in_which_something_is_wrong(tmp_path, data):
+def test_a_result_file_in_which_something_is_wrong(tmp_path: Path, data: st.DataObject) -> None:
     found = copy.deepcopy(RESULT)
     place = found
     while True:
@@ -118,7 +121,7 @@ def test_a_result_file_in_which_something_is_wrong(tmp_path, data):
 
 @quick
 @given(st.text(max_size=60) | st.binary(max_size=40))
-def test_a_result_file_that_is_none(tmp_path, text):
+def test_a_result_file_that_is_none(tmp_path: Path, text: str | bytes) -> None:
     file = tmp_path / "result.json"
     file.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
     assert said("recommend", str(file)).exit_code == 2
@@ -138,7 +141,7 @@ def test_a_result_file_that_is_none(tmp_path, text):
         "",
     ],
 )
-def test_a_module_in_which_something_is_wrong(tmp_path, body):
+def test_a_module_in_which_something_is_wrong(tmp_path: Path, body: str) -> None:
     (tmp_path / "model.py").write_text(body + "\n")
     done = subprocess.run(
         [sys.executable, "-m", "inductor_override", "explain", "--module", "model.py:build"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -17,23 +18,25 @@ STOCK = STOCK_MIN_SMS
 pytestmark = pytest.mark.filterwarnings("ignore::inductor_override.NoEffectWarning")
 
 
-def test_torch_alone_refuses_28_sms(ask):
+def test_torch_alone_refuses_28_sms(ask: Callable[[], bool]) -> None:
     assert ask() is False
 
 
-def test_zero_lets_every_gpu_through(ask):
+def test_zero_lets_every_gpu_through(ask: Callable[[], bool]) -> None:
     with io.override(min_sms=0):
         assert ask() is True
     assert ask() is False
 
 
 @pytest.mark.parametrize(("min_sms", "passes"), [(27, True), (28, True), (29, False)])
-def test_threshold_is_inclusive(ask, min_sms, passes):
+def test_threshold_is_inclusive(ask: Callable[[], bool], min_sms: int, passes: bool) -> None:
     with io.override(min_sms=min_sms):
         assert ask() is passes
 
 
-def test_threshold_works_upward_too(ask, set_sms):
+def test_threshold_works_upward_too(
+    ask: Callable[[], bool], set_sms: Callable[[int], None]
+) -> None:
     set_sms(82)
     assert ask() is True
     with io.override(min_sms=100):
@@ -41,7 +44,9 @@ def test_threshold_works_upward_too(ask, set_sms):
     assert ask() is True
 
 
-def test_minus_one_is_torchs_own_decision(ask, set_sms):
+def test_minus_one_is_torchs_own_decision(
+    ask: Callable[[], bool], set_sms: Callable[[int], None]
+) -> None:
     io.enable()
     assert getattr(config, OPTION) == -1
     assert ask() is False
@@ -56,7 +61,7 @@ def test_minus_one_is_torchs_own_decision(ask, set_sms):
             assert ask() is False
 
 
-def test_the_device_may_be_left_out_where_torch_allows_it(set_sms):
+def test_the_device_may_be_left_out_where_torch_allows_it(set_sms: Callable[[int], None]) -> None:
     if not GATE_TAKES_DEVICE:
         pytest.skip("the argument is required before torch 2.6")
     with io.override(min_sms=28), pytest.MonkeyPatch.context() as patch:
@@ -67,7 +72,9 @@ def test_the_device_may_be_left_out_where_torch_allows_it(set_sms):
         assert utils.is_big_gpu(index_or_device=0) is True
 
 
-def test_on_rocm_only_zero_changes_something(ask, monkeypatch):
+def test_on_rocm_only_zero_changes_something(
+    ask: Callable[[], bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(torch.version, "hip", "6.0")
     assert ask() is False  # until 2.5 by SMs as on CUDA, from 2.6 on by architecture (major 8)
     with io.override(min_sms=1):
@@ -76,7 +83,9 @@ def test_on_rocm_only_zero_changes_something(ask, monkeypatch):
         assert ask() is True
 
 
-def test_a_gpu_that_is_held_back_is_named_once(ask, caplog):
+def test_a_gpu_that_is_held_back_is_named_once(
+    ask: Callable[[], bool], caplog: pytest.LogCaptureFixture
+) -> None:
     with io.override(min_sms=29), caplog.at_level(logging.WARNING, "inductor_override"):
         ask()
         ask()
@@ -86,13 +95,15 @@ def test_a_gpu_that_is_held_back_is_named_once(ask, caplog):
 
 
 @pytest.mark.parametrize("bad", ["many", True, 1.5, None])
-def test_a_value_that_is_no_int_is_an_error_at_the_gate(ask, bad):
+def test_a_value_that_is_no_int_is_an_error_at_the_gate(
+    ask: Callable[[], bool], bad: bool | float | str | None
+) -> None:
     io.enable()
     with config.patch({OPTION: bad}), pytest.raises(TypeError, match=f"{OPTION} must be an int"):
         ask()
 
 
-def test_scope_counts_questions_and_answers(ask):
+def test_scope_counts_questions_and_answers(ask: Callable[[], bool]) -> None:
     with io.override(min_sms=28) as outer:
         ask()
         with io.override(min_sms=29) as inner:
@@ -103,7 +114,7 @@ def test_scope_counts_questions_and_answers(ask):
     assert (inner.consulted, inner.passed) == (2, 0)
 
 
-def test_torchs_cache_methods_are_still_there(ask):
+def test_torchs_cache_methods_are_still_there(ask: Callable[[], bool]) -> None:
     with io.override(min_sms=0):
         utils.is_big_gpu.cache_clear()
         assert utils.is_big_gpu.cache_info().hits == 0

@@ -29,7 +29,7 @@ WITH_CODE = [page for page in PAGES if any(not why for why, _ in blocks(page))]
 
 
 @pytest.mark.parametrize("page", WITH_CODE, ids=lambda page: page.name)
-def test_the_blocks_of_a_page_run_one_after_the_other(page, tmp_path):
+def test_the_blocks_of_a_page_run_one_after_the_other(page: Path, tmp_path: Path) -> None:
     program = tmp_path / "page.py"
     program.write_text("\n\n".join(code for why, code in blocks(page) if not why))
     done = subprocess.run(
@@ -43,13 +43,13 @@ def test_the_blocks_of_a_page_run_one_after_the_other(page, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-def test_every_block_compiles():
+def test_every_block_compiles() -> None:
     for page in PAGES:
         for _, code in blocks(page):
             compile(code, str(page), "exec")
 
 
-def test_links_within_the_repository_lead_somewhere():
+def test_links_within_the_repository_lead_somewhere() -> None:
     missing = []
     for page in PAGES:
         text = page.read_text("utf-8")

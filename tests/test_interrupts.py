@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import operator
+from collections.abc import Callable
 
 import pytest
+from conftest import Snapshot
 from internals import Hook
 
 import inductor_override as inductor_override_package
@@ -44,7 +46,14 @@ class Interrupted(BaseException):
 )
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @afterwards
-def test_an_interrupt_within_a_step(where, after, disabled, monkeypatch, ask, no_trace):
+def test_an_interrupt_within_a_step(
+    where: tuple[str, ...],
+    after: bool,
+    disabled: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    ask: Callable[[], bool],
+    no_trace: Snapshot,
+) -> None:
     """Whatever step Ctrl-C comes in: the next scope works, and leaves no trace."""
     owner = operator.attrgetter(where[0])(inductor_override_package)
     step, calls = getattr(owner, where[1]), []
@@ -71,11 +80,13 @@ def test_an_interrupt_within_a_step(where, after, disabled, monkeypatch, ask, no
     assert no_trace.differences() == []
 
 
-def test_a_failure_half_way_installs_nothing(monkeypatch, no_trace):
+def test_a_failure_half_way_installs_nothing(
+    monkeypatch: pytest.MonkeyPatch, no_trace: Snapshot
+) -> None:
     """The second row cannot be wrapped: the first comes off again, and so does the option."""
     attach = Hook.attach
 
-    def fails_for_consumer(self):
+    def fails_for_consumer(self: Hook) -> object:
         if self.name.startswith(("use_triton", "_use_template")):
             raise RuntimeError("no")
         return attach(self)

@@ -8,7 +8,7 @@ import torch
 import inductor_override as io
 
 
-def test_isolate_keeps_both_codes_apart(lowered):
+def test_isolate_keeps_both_codes_apart(lowered: list[int | None]) -> None:
     function = torch.compile(lambda x: x @ x)
     function(torch.ones(3, 3))
     for value in (3, 4):
@@ -20,7 +20,7 @@ def test_isolate_keeps_both_codes_apart(lowered):
         raise KeyError
 
     @io.override(min_sms=6, isolate=True)
-    def step():
+    def step() -> None:
         function(torch.ones(3, 3))
 
     step()
@@ -28,7 +28,7 @@ def test_isolate_keeps_both_codes_apart(lowered):
     assert lowered == [None, 3, None, 4, None, 5, 6, None]
 
 
-def test_what_was_compiled_in_a_scope_keeps_its_code_after_it(lowered):
+def test_what_was_compiled_in_a_scope_keeps_its_code_after_it(lowered: list[int | None]) -> None:
     function = torch.compile(lambda x: x @ x)
     with io.override(min_sms=3):
         function(torch.ones(3, 3))
@@ -38,7 +38,7 @@ def test_what_was_compiled_in_a_scope_keeps_its_code_after_it(lowered):
     assert lowered == [3]
 
 
-def test_isolate_compiles_again_inside_and_again_outside():
+def test_isolate_compiles_again_inside_and_again_outside() -> None:
     torch._dynamo.reset()
     function = torch.compile(lambda x: x @ x)
     function(torch.ones(3, 3))

@@ -6,6 +6,8 @@ What torch had compiled early, with its caches on, has those values anyway.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -13,6 +15,7 @@ import torch
 import torch._inductor.compile_fx
 import torch._inductor.config as config
 import torch._inductor.utils as utils
+from conftest import InThread, WithinCompileFx
 from internals import CONSUMER
 from this_torch import HAS_AOT_CACHE, HOOKS_GRAPHS
 from torch._inductor.graph import GraphLowering
@@ -23,8 +26,8 @@ OPTION = "max_autotune_gemm_min_sms"
 COMPILE_FX = torch._inductor.compile_fx.compile_fx  # torch's own: no hook is on it yet
 
 
-def forward(**how):
-    def function(x, w):
+def forward(**how: Any) -> torch.Tensor:
+    def function(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
         return x @ w
 
     torch._dynamo.reset()
@@ -32,66 +35,70 @@ def forward(**how):
     return torch.compile(function, **how)(x, w)
 
 
-def backward(out):
+Late = tuple[Any, ...]
+"""An output, the value that its backward graph has to have, and the scopes that are open."""
+
+
+def backward(out: torch.Tensor) -> None:
     out.backward(torch.ones_like(out))
 
 
-def late_backwards():
-    def after_the_scope():
+def late_backwards() -> list[Callable[[], Late]]:
+    def after_the_scope() -> Late:
         with io.override(min_sms=7):
             out = forward()
         return out, 7
 
-    def options_taken_back():
+    def options_taken_back() -> Late:
         out = forward(options=io.options(min_sms=7))
         io.disable()
         return out, 7
 
-    def options_in_a_scope_taken_back():
+    def options_in_a_scope_taken_back() -> Late:
         with io.override(min_sms=3):
             out = forward(options=io.options(min_sms=7))
         io.disable()
         return out, 7
 
-    def the_scope_is_open():
+    def the_scope_is_open() -> Late:
         scope = io.override(min_sms=7)
         scope.__enter__()
         return forward(), 7, scope
 
-    def in_a_scope_of_its_own():
+    def in_a_scope_of_its_own() -> Late:
         with io.override(min_sms=7):
             out = forward()
         scope = io.override(min_sms=3)
         scope.__enter__()
         return out, 7, scope
 
-    def enabled_and_disabled():
+    def enabled_and_disabled() -> Late:
         io.enable(min_sms=7)
         out = forward()
         io.disable()
         return out, 7
 
-    def enabled_with_another_value_since():
+    def enabled_with_another_value_since() -> Late:
         io.enable(min_sms=7)
         out = forward()
         io.enable(min_sms=9)
         return out, 7
 
-    def enabled_in_a_scope_since():
+    def enabled_in_a_scope_since() -> Late:
         io.enable(min_sms=7)
         scope = io.override(min_sms=3)
         out = forward()
         scope.__enter__()
         return out, 7, scope
 
-    def torch_decided_in_a_scope_since():
+    def torch_decided_in_a_scope_since() -> Late:
         io.enable()
         scope = io.override(min_sms=3)
         out = forward()
         scope.__enter__()
         return out, -1, scope
 
-    def torchs_patch_in_a_scope():
+    def torchs_patch_in_a_scope() -> Late:
         with io.override(min_sms=3), config.patch({OPTION: 7}):
             return forward(), 7
 
@@ -112,7 +119,9 @@ def late_backwards():
 @pytest.mark.filterwarnings("ignore::inductor_override.NoEffectWarning")
 @pytest.mark.parametrize("where", ["here", "in another thread"])
 @pytest.mark.parametrize("case", late_backwards(), ids=lambda case: case.__name__)
-def test_a_backward_graph_has_the_value_of_its_forward_graph(lowered, case, where, in_thread):
+def test_a_backward_graph_has_the_value_of_its_forward_graph(
+    lowered: list[int | None], case: Callable[[], Late], where: str, in_thread: InThread
+) -> None:
     """CUDA backwards run in autograd's threads, which from 2.12 on have none of our values."""
     out, expected, *scopes = case()
     torch._dynamo.reset()
@@ -127,13 +136,15 @@ def test_a_backward_graph_has_the_value_of_its_forward_graph(lowered, case, wher
     assert not io.status().installed
 
 
-def test_a_late_backward_leaves_nothing_behind_in_its_thread(lowered, in_thread):
+def test_a_late_backward_leaves_nothing_behind_in_its_thread(
+    lowered: list[int | None], in_thread: InThread
+) -> None:
     before = config.epilogue_fusion
     with io.override(min_sms=7, epilogue_fusion=not before):
         out = forward()
     seen = []
 
-    def there():
+    def there() -> None:
         backward(out)
         seen.append((hasattr(config, OPTION), config.epilogue_fusion))
 
@@ -142,7 +153,7 @@ def test_a_late_backward_leaves_nothing_behind_in_its_thread(lowered, in_thread)
     assert lowered == [7, 7]
 
 
-def test_a_recompile_after_disable_says_which_option_is_gone(lowered):
+def test_a_recompile_after_disable_says_which_option_is_gone(lowered: list[int | None]) -> None:
     """A model that was given options(...) asks for the option each time that it compiles."""
     compiled = torch.compile(lambda x: x @ x, options=io.options(min_sms=7), dynamic=False)
     compiled(torch.randn(4, 4))
@@ -157,7 +168,9 @@ def test_a_recompile_after_disable_says_which_option_is_gone(lowered):
 @pytest.mark.filterwarnings("ignore::inductor_override.NoEffectWarning")
 @pytest.mark.skipif(not HAS_AOT_CACHE, reason="the AOTAutograd cache came with torch 2.6")
 @pytest.mark.parametrize("where", ["here", "in another thread"])
-def test_a_backward_graph_of_a_stock_forward_graph_is_torchs(lowered, where, in_thread):
+def test_a_backward_graph_of_a_stock_forward_graph_is_torchs(
+    lowered: list[int | None], where: str, in_thread: InThread
+) -> None:
     """torch's cache would serve it to stock compiles for ever."""
     out = forward()
     with io.override(min_sms=3):
@@ -170,8 +183,10 @@ def test_a_backward_graph_of_a_stock_forward_graph_is_torchs(lowered, where, in_
 
 @pytest.mark.skipif(not HOOKS_GRAPHS, reason="_compile_fx_inner, which is hooked, came with 2.6")
 @pytest.mark.parametrize("where", ["here", "in another thread"])
-def test_compile_fx_imported_by_name_before_the_hook(lowered, where, in_thread):
-    def function(x, w):
+def test_compile_fx_imported_by_name_before_the_hook(
+    lowered: list[int | None], where: str, in_thread: InThread
+) -> None:
+    def function(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
         return x @ w
 
     torch._dynamo.reset()
@@ -186,11 +201,13 @@ def test_compile_fx_imported_by_name_before_the_hook(lowered, where, in_thread):
     assert lowered == [7, 7]
 
 
-def test_what_torch_patches_in_compile_fx_is_not_undone(monkeypatch, lowered, within_compile_fx):
+def test_what_torch_patches_in_compile_fx_is_not_undone(
+    monkeypatch: pytest.MonkeyPatch, lowered: list[int | None], within_compile_fx: WithinCompileFx
+) -> None:
     """It switches CUDA graphs off for the C++ wrapper, for one; a scope may have them on."""
     name, seen, run = "triton.cudagraphs", [], GraphLowering.run
 
-    def observed(self, *args):
+    def observed(self: GraphLowering, *args: object) -> object:
         seen.append(config.triton.cudagraphs)
         return run(self, *args)
 
@@ -202,19 +219,25 @@ def test_what_torch_patches_in_compile_fx_is_not_undone(monkeypatch, lowered, wi
 
 
 def test_a_late_backward_has_what_torch_patched_around_a_second_call_of_compile_fx(
-    monkeypatch, lowered
-):
+    monkeypatch: pytest.MonkeyPatch, lowered: list[int | None]
+) -> None:
     """So torch comes back for its C++ wrapper, whose CUDA graphs it switches off."""
     name, seen = "triton.cudagraphs", []
     module, real, run = torch._inductor.compile_fx, COMPILE_FX, GraphLowering.run
 
-    def twice(model, inputs, inner_compile=module.compile_fx_inner, *args, **kwargs):
+    def twice(
+        model: object,
+        inputs: object,
+        inner_compile: object = module.compile_fx_inner,
+        *args: object,
+        **kwargs: object,
+    ) -> object:
         if config.triton.cudagraphs:
             with config.patch({name: False}):
                 return module.compile_fx(model, inputs, inner_compile, *args, **kwargs)
         return real(model, inputs, inner_compile, *args, **kwargs)
 
-    def observed(self, *args):
+    def observed(self: GraphLowering, *args: object) -> object:
         seen.append(config.triton.cudagraphs)
         return run(self, *args)
 
@@ -226,8 +249,10 @@ def test_a_late_backward_has_what_torch_patched_around_a_second_call_of_compile_
     assert set(seen) == {False}
 
 
-def test_someone_elses_compile_fx(monkeypatch, lowered):
-    def theirs(*args, **kwargs):
+def test_someone_elses_compile_fx(
+    monkeypatch: pytest.MonkeyPatch, lowered: list[int | None]
+) -> None:
+    def theirs(*args: object, **kwargs: object) -> object:
         return COMPILE_FX(*args, **kwargs)
 
     monkeypatch.setattr(torch._inductor.compile_fx, "compile_fx", theirs)
@@ -238,7 +263,9 @@ def test_someone_elses_compile_fx(monkeypatch, lowered):
 
 
 @pytest.mark.parametrize("value", [-1, 7])
-def test_a_torch_that_has_changed_since_fails_no_backward(lowered, caplog, value):
+def test_a_torch_that_has_changed_since_fails_no_backward(
+    lowered: list[int | None], caplog: pytest.LogCaptureFixture, value: int
+) -> None:
     """Someone has replaced what asks the gate, so that the hooks cannot be put on."""
     if value == -1:
         io.enable()
@@ -247,7 +274,7 @@ def test_a_torch_that_has_changed_since_fails_no_backward(lowered, caplog, value
     out = forward()
     io.disable()
 
-    def never(*args, **kwargs):
+    def never(*args: object, **kwargs: object) -> bool:
         return False
 
     with mock.patch.object(utils, CONSUMER, never):
@@ -259,8 +286,8 @@ def test_a_torch_that_has_changed_since_fails_no_backward(lowered, caplog, value
 
 @pytest.mark.skipif(not HOOKS_GRAPHS, reason="_compile_fx_inner, which is hooked, came with 2.6")
 def test_a_backward_graph_whose_forward_graph_is_not_inductors_is_torchs_and_says_so(
-    lowered, caplog
-):
+    lowered: list[int | None], caplog: pytest.LogCaptureFixture
+) -> None:
     from functools import partial
 
     from torch._dynamo.backends.common import aot_autograd

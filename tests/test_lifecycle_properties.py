@@ -10,6 +10,8 @@ import contextlib
 import logging
 import os
 from collections import Counter
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch._inductor.config as config
@@ -17,7 +19,7 @@ import torch._inductor.utils as utils
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
-from lifecycle_model import EXTRA, MIN_SMS, TORCH_DECIDES, Model
+from lifecycle_model import EXTRA, MIN_SMS, TORCH_DECIDES, Frame, Model
 from lifecycle_world import (
     NAMES,
     PER_CONTEXT,
@@ -46,8 +48,8 @@ thresholds = st.one_of(st.sampled_from([0, 1, 28, 29, 68, 80]), st.integers(0, 2
 class Lifecycle(RuleBasedStateMachine):
     """The generator. Without a world it only draws steps: so it can be checked by itself."""
 
-    make_world = World
-    histories: list[list[tuple[object, ...]]]
+    make_world: Callable[[], World | None] = World
+    histories: list[list[tuple[Any, ...]]]
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,14 +60,14 @@ class Lifecycle(RuleBasedStateMachine):
             stock_min_sms=STOCK_MIN_SMS,
             extra=getattr(config, NAMES[EXTRA]),
         )
-        self.defined: list[dict[str, object]] = []
+        self.defined: list[dict[str, Any]] = []
         self.patches = 0
         self.failed = False
-        self.history: list[tuple[object, ...]] = []
+        self.history: list[tuple[Any, ...]] = []
         self.histories.append(self.history)
         self._does("set_sms", 28)
 
-    def _does(self, kind: str, *args, by: str = "main", **kwargs) -> None:
+    def _does(self, kind: str, *args: Any, by: str = "main", **kwargs: Any) -> None:
         """Do it, then let everyone look."""
         self.history.append((kind, by, *args, *kwargs.values()))
         if self.world is not None:
@@ -73,8 +75,9 @@ class Lifecycle(RuleBasedStateMachine):
             self._compare(kind, by, *args, **kwargs)
             self.failed = False
 
-    def _compare(self, kind: str, by: str, *args, **kwargs) -> None:
+    def _compare(self, kind: str, by: str, *args: Any, **kwargs: Any) -> None:
         world, model = self.world, self.model
+        assert world is not None
         getattr(world, kind)(*args, **kwargs)
         assert world.ask(by) is model.answer(by), f"the gate, asked by {by}"
         for runner in RUNNERS:
@@ -94,22 +97,22 @@ class Lifecycle(RuleBasedStateMachine):
         min_sms = self.model.value(runner, MIN_SMS) if present else None
         return {"present": present, MIN_SMS: min_sms, EXTRA: extra}
 
-    def _leavable(self, kind: str):
+    def _leavable(self, kind: str) -> list[Frame]:
         return [f for f in self.model.frames if f.kind == kind and self.model.can_leave(f)]
 
     @rule(runner=runners, min_sms=thresholds, extra=st.sampled_from([None, True, False]))
-    def enter_a_new_scope(self, runner, min_sms, extra):
+    def enter_a_new_scope(self, runner: str, min_sms: int, extra: bool | None) -> None:
         self.defined.append({MIN_SMS: min_sms} | ({} if extra is None else {EXTRA: extra}))
         self._enter(len(self.defined) - 1, runner)
 
     @rule(which=st.tuples(runners, runners), min_sms=st.tuples(thresholds, thresholds))
-    def enter_two_new_scopes(self, which, min_sms):
+    def enter_two_new_scopes(self, which: tuple[str, str], min_sms: tuple[int, int]) -> None:
         for runner, value in zip(which, min_sms, strict=True):
             self.enter_a_new_scope(runner, value, extra=value % 2 == 0)
 
     @precondition(lambda self: self.defined)
     @rule(runner=runners, pick=picks)
-    def enter_a_known_scope(self, runner, pick):
+    def enter_a_known_scope(self, runner: str, pick: int) -> None:
         self._enter(pick % len(self.defined), runner)
 
     def _enter(self, name: int, runner: str) -> None:
@@ -118,17 +121,17 @@ class Lifecycle(RuleBasedStateMachine):
 
     @precondition(lambda self: len(self._leavable("scope")) > 1)
     @rule(error=st.booleans())
-    def leave_the_oldest_scope(self, error):
+    def leave_the_oldest_scope(self, error: bool) -> None:
         self.leave_a_scope(0, error, None)
 
     @precondition(lambda self: not PER_CONTEXT and self._leavable("scope"))
     @rule(pick=picks, error=st.booleans(), elsewhere=runners)
-    def leave_a_scope_elsewhere(self, pick, error, elsewhere):
+    def leave_a_scope_elsewhere(self, pick: int, error: bool, elsewhere: str | None) -> None:
         self.leave_a_scope(pick, error, elsewhere)
 
     @precondition(lambda self: self._leavable("scope"))
     @rule(pick=picks, error=st.booleans(), elsewhere=st.one_of(st.none(), runners))
-    def leave_a_scope(self, pick, error, elsewhere):
+    def leave_a_scope(self, pick: int, error: bool, elsewhere: str | None) -> None:
         frames = self._leavable("scope")
         frame = frames[pick % len(frames)]
         same = [f for f in self.model.frames if f.kind == "scope" and f.name == frame.name]
@@ -144,25 +147,25 @@ class Lifecycle(RuleBasedStateMachine):
         self._does("leave", frame.name, runner, by=runner, error=error)
 
     @rule(runner=runners, min_sms=st.one_of(st.none(), thresholds))
-    def enable(self, runner, min_sms):
+    def enable(self, runner: str, min_sms: int | None) -> None:
         if self.model.can_enable():
             self.model.enable(min_sms)
             self._does("enable", runner, min_sms, by=runner)
 
     @precondition(lambda self: self.model.enabled or self.model.offered)
     @rule(runner=runners)
-    def disable(self, runner):
+    def disable(self, runner: str) -> None:
         if self.model.can_disable():
             self.model.disable()
             self._does("disable", runner, by=runner)
 
     @rule(runner=runners, min_sms=thresholds)
-    def options(self, runner, min_sms):
+    def options(self, runner: str, min_sms: int) -> None:
         self.model.offered = True
         self._does("options", runner, min_sms, by=runner)
 
     @rule(who=st.sampled_from([*PLAIN, *WRAPPERS, "stock"]), runner=runners)
-    def assign_to_the_gate(self, who, runner):
+    def assign_to_the_gate(self, who: str, runner: str) -> None:
         below = self.model.gate if who in WRAPPERS else []
         self.model.gate = [*below, who]
         self._does("assign", who, by=runner)
@@ -173,7 +176,9 @@ class Lifecycle(RuleBasedStateMachine):
         extra=st.booleans(),
         min_sms=st.one_of(st.none(), thresholds),
     )
-    def enter_torchs_own_patch(self, runner, threshold, extra, min_sms):
+    def enter_torchs_own_patch(
+        self, runner: str, threshold: bool, extra: bool, min_sms: int | None
+    ) -> None:
         threshold = threshold and self.model.present()
         if min_sms is None:
             min_sms = self.model.value(runner, MIN_SMS)
@@ -184,14 +189,14 @@ class Lifecycle(RuleBasedStateMachine):
 
     @precondition(lambda self: self._leavable("patch"))
     @rule(pick=picks)
-    def leave_torchs_own_patch(self, pick):
+    def leave_torchs_own_patch(self, pick: int) -> None:
         frames = self._leavable("patch")
         frame = frames[pick % len(frames)]
         self.model.leave(frame)
         self._does("unpatch", frame.name, frame.runner, by=frame.runner)
 
     @rule(count=st.sampled_from([1, 28, 67, 68, 79, 80, 132]), runner=runners)
-    def plug_in_another_gpu(self, count, runner):
+    def plug_in_another_gpu(self, count: int, runner: str) -> None:
         self.model.sms = count
         self._does("set_sms", count, by=runner)
 
@@ -218,7 +223,7 @@ class Lifecycle(RuleBasedStateMachine):
 
 def draw(
     machine: type[Lifecycle], examples: int, anew: bool = False
-) -> list[list[tuple[object, ...]]]:
+) -> list[list[tuple[Any, ...]]]:
     machine.histories = []
     run_state_machine_as_test(
         machine,
@@ -236,7 +241,7 @@ def draw(
 
 
 @pytest.fixture(autouse=True)
-def quiet(caplog):
+def quiet(caplog: pytest.LogCaptureFixture) -> None:
     for name in ("inductor_override", "torch._inductor"):
         caplog.set_level(logging.ERROR, name)
 
@@ -245,7 +250,7 @@ class OnlyDrawn(Lifecycle):
     make_world = staticmethod(lambda: None)
 
 
-def check(histories: list[list[tuple[object, ...]]], each: int) -> None:
+def check(histories: list[list[tuple[Any, ...]]], each: int) -> None:
     """Every kind of step is drawn, each so often at least, and only what can be done."""
     kinds = Counter(kind for history in histories for kind, *_ in history)
     assert kinds.keys() == {
@@ -254,7 +259,7 @@ def check(histories: list[list[tuple[object, ...]]], each: int) -> None:
     }
     assert min(kinds.values()) >= 4 * each, kinds
     assert {by for history in histories for _, by, *_ in history} == set(RUNNERS)
-    seen = Counter()
+    seen: Counter[str] = Counter()
     for history in histories:
         opened: list[tuple[int, str]] = []
         for kind, by, *args in history:
@@ -290,11 +295,11 @@ def check(histories: list[list[tuple[object, ...]]], each: int) -> None:
     assert {what: seen[what] for what in wanted if seen[what] < each} == {}
 
 
-def test_what_is_drawn_covers_every_kind_and_is_valid():
+def test_what_is_drawn_covers_every_kind_and_is_valid() -> None:
     check(draw(OnlyDrawn, 150), each=10)
 
 
-def test_any_sequence_of_steps(capsys):
+def test_any_sequence_of_steps(capsys: pytest.CaptureFixture[str]) -> None:
     histories = draw(Lifecycle, 50, anew=EXPLORE)
     check(histories, each=0)
     steps = sum(map(len, histories))

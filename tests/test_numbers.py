@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from this_torch import INTERPRETER_COUNTS
@@ -88,7 +89,7 @@ print(json.dumps(errors))
 """
 
 
-def test_every_tile_of_the_default_space_is_right(tmp_path):
+def test_every_tile_of_the_default_space_is_right(tmp_path: Path) -> None:
     """With relu: Triton's interpreter has no exp and no erf of libdevice's."""
     try:
         toolchain.check()
@@ -111,7 +112,8 @@ def test_every_tile_of_the_default_space_is_right(tmp_path):
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout.splitlines()[-1])
+        said: list[float] = json.loads(done.stdout.splitlines()[-1])
+        return said
 
     distinct, offered = python(LOWER, kernels)
     assert offered >= 30

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import pickle
+from collections.abc import Callable
 
 import pytest
 import torch
 import torch._inductor.config as config
+from conftest import InThread
 from this_torch import CONFIG_HAS_ENTRIES, COPIES_CONFIG, HAS_CONFIG_HASH
 
 import inductor_override as io
@@ -16,11 +18,11 @@ OPTION = "max_autotune_gemm_min_sms"
 pytestmark = pytest.mark.filterwarnings("ignore::inductor_override.NoEffectWarning")
 
 
-def copy_of_config() -> dict:
+def copy_of_config() -> dict[str, object]:
     return config.get_config_copy() if COPIES_CONFIG else dict(config._config)
 
 
-def test_it_is_absent_before_and_after():
+def test_it_is_absent_before_and_after() -> None:
     assert not hasattr(config, OPTION)
     io.enable()
     assert isinstance(getattr(config, OPTION), int)
@@ -30,14 +32,14 @@ def test_it_is_absent_before_and_after():
     assert OPTION not in copy_of_config()
 
 
-def test_assigning_and_patching_work_as_for_any_option():
+def test_assigning_and_patching_work_as_for_any_option() -> None:
     io.enable(min_sms=40)
     assert getattr(config, OPTION) == 40
     with config.patch({OPTION: 3}):
         assert getattr(config, OPTION) == 3
 
     @config.patch({OPTION: 5})
-    def decorated():
+    def decorated() -> object:
         return getattr(config, OPTION)
 
     assert decorated() == 5
@@ -45,7 +47,7 @@ def test_assigning_and_patching_work_as_for_any_option():
     assert getattr(config, OPTION) == 7
 
 
-def test_save_and_load_round_trip():
+def test_save_and_load_round_trip() -> None:
     io.enable(min_sms=9)
     saved = pickle.loads(config.save_config())
     with config.patch({OPTION: 1}):
@@ -54,7 +56,7 @@ def test_save_and_load_round_trip():
 
 
 @pytest.mark.skipif(not HAS_CONFIG_HASH, reason="torch 2.0 and 2.1 have no config hash")
-def test_the_value_is_part_of_the_config_hash():
+def test_the_value_is_part_of_the_config_hash() -> None:
     stock = config.get_hash()
     with io.override(min_sms=0):
         zero = config.get_hash()
@@ -65,13 +67,13 @@ def test_the_value_is_part_of_the_config_hash():
     assert len({stock, zero, one}) == 3
 
 
-def test_torch_compile_takes_it_as_an_option():
+def test_torch_compile_takes_it_as_an_option() -> None:
     chosen = io.options(min_sms=7)
     assert chosen == {OPTION: 7}
     torch.compile(lambda x: x, options=chosen)
 
 
-def test_options_merge_mode_threshold_and_further_options():
+def test_options_merge_mode_threshold_and_further_options() -> None:
     chosen = io.options(mode="max-autotune", min_sms=0, epilogue_fusion=False)
     assert chosen["epilogue_fusion"] is False
     assert chosen["max_autotune"] is True
@@ -79,7 +81,7 @@ def test_options_merge_mode_threshold_and_further_options():
     torch.compile(lambda x: x, options=chosen)
 
 
-def test_options_that_do_not_autotune_are_told(caplog):
+def test_options_that_do_not_autotune_are_told(caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(2):
         io.options(min_sms=0)
         io.options("max-autotune", min_sms=0)
@@ -92,12 +94,12 @@ def test_options_that_do_not_autotune_are_told(caplog):
     assert caplog.records == []
 
 
-def test_a_mode_that_is_no_name_says_which_there_are():
+def test_a_mode_that_is_no_name_says_which_there_are() -> None:
     with pytest.raises(TypeError, match=r"mode must be one of .*'max-autotune'.*got 3 \(int\)"):
-        io.options(3)
+        io.options(3)  # type: ignore[arg-type]
 
 
-def test_enable_reaches_every_thread(ask, in_thread):
+def test_enable_reaches_every_thread(ask: Callable[[], bool], in_thread: InThread) -> None:
     in_thread(config.save_config)  # keeps the whole config as a dict in that thread, from 2.13 on
     io.enable(min_sms=12)
     assert in_thread(lambda: getattr(config, OPTION)) == 12
@@ -109,7 +111,7 @@ def test_enable_reaches_every_thread(ask, in_thread):
 
 
 @pytest.mark.skipif(not HAS_CONFIG_HASH, reason="torch 2.0 and 2.1 have no config hash")
-def test_a_thread_that_hashed_before_sees_each_change(in_thread):
+def test_a_thread_that_hashed_before_sees_each_change(in_thread: InThread) -> None:
     stock = in_thread(config.get_hash)
     io.enable(min_sms=0)
     zero = in_thread(config.get_hash)
@@ -120,7 +122,7 @@ def test_a_thread_that_hashed_before_sees_each_change(in_thread):
     assert len({stock, zero, thirty}) == 3
 
 
-def test_enable_again_changes_the_value_and_disable_is_idempotent(ask):
+def test_enable_again_changes_the_value_and_disable_is_idempotent(ask: Callable[[], bool]) -> None:
     io.enable(min_sms=0)
     assert ask() is True
     io.enable(min_sms=29)
@@ -130,7 +132,7 @@ def test_enable_again_changes_the_value_and_disable_is_idempotent(ask):
     assert not hasattr(config, OPTION)
 
 
-def test_enable_under_an_open_scope_waits_for_its_end(ask):
+def test_enable_under_an_open_scope_waits_for_its_end(ask: Callable[[], bool]) -> None:
     with io.override(min_sms=0):
         io.enable(min_sms=29)
         assert ask() is True
@@ -138,7 +140,7 @@ def test_enable_under_an_open_scope_waits_for_its_end(ask):
     assert getattr(config, OPTION) == 29
 
 
-def test_disable_leaves_an_open_scope_in_force(ask):
+def test_disable_leaves_an_open_scope_in_force(ask: Callable[[], bool]) -> None:
     io.enable(min_sms=29)
     with io.override(min_sms=0):
         io.disable()
@@ -146,7 +148,7 @@ def test_disable_leaves_an_open_scope_in_force(ask):
     assert not hasattr(config, OPTION)
 
 
-def test_enable_says_that_an_assignment_rules_over_it(caplog):
+def test_enable_says_that_an_assignment_rules_over_it(caplog: pytest.LogCaptureFixture) -> None:
     if not CONFIG_HAS_ENTRIES:
         pytest.skip("until 2.5 default and value are one: enable() overwrites the assignment")
     io.enable(min_sms=0)
@@ -156,7 +158,7 @@ def test_enable_says_that_an_assignment_rules_over_it(caplog):
     assert "was assigned 3 here" in caplog.text
 
 
-def test_options_refuse_what_torch_compile_would_refuse():
+def test_options_refuse_what_torch_compile_would_refuse() -> None:
     """An alias of an option in another config module, for one."""
     alias = [k for k, e in config._config.items() if getattr(e, "alias", None) is not None]
     if not alias:

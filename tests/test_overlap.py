@@ -9,12 +9,13 @@ import logging
 import threading
 import types
 from collections import Counter
+from collections.abc import Callable, Generator
 
 import pytest
 import torch
 import torch._inductor.config as config
 import torch._inductor.utils as utils
-from conftest import Snapshot
+from conftest import InThread, Snapshot
 from this_torch import VALUES_PER_THREAD
 from torch._inductor.graph import GraphLowering
 
@@ -28,7 +29,7 @@ pytestmark = [
 ]
 
 
-def test_scopes_of_two_threads_overlap(no_trace):
+def test_scopes_of_two_threads_overlap(no_trace: Snapshot) -> None:
     """A enters, B enters, A leaves, B leaves. Until 2.11 both see the youngest scope's value."""
     a_is_in, b_is_in, a_is_out = (threading.Event() for _ in range(3))
     seen: dict[str, object] = {}
@@ -64,7 +65,7 @@ def test_scopes_of_two_threads_overlap(no_trace):
     assert no_trace.differences() == []
 
 
-def test_interleaved_coroutines(no_trace):
+def test_interleaved_coroutines(no_trace: Snapshot) -> None:
     seen: dict[str, list[int]] = {"a": [], "b": []}
 
     async def task(name: str, value: int, turns: int) -> None:
@@ -84,7 +85,7 @@ def test_interleaved_coroutines(no_trace):
     assert no_trace.differences() == []
 
 
-def test_a_task_that_outlives_the_scope_it_was_started_in(no_trace):
+def test_a_task_that_outlives_the_scope_it_was_started_in(no_trace: Snapshot) -> None:
     before = getattr(config, EXTRA)
 
     async def child(parent_left: asyncio.Event) -> list[object]:
@@ -105,8 +106,8 @@ def test_a_task_that_outlives_the_scope_it_was_started_in(no_trace):
     assert no_trace.differences() == []
 
 
-def test_two_interleaved_generators_in_one_thread(no_trace):
-    def generator(value: int):
+def test_two_interleaved_generators_in_one_thread(no_trace: Snapshot) -> None:
+    def generator(value: int) -> Generator[int, None, None]:
         with io.override(min_sms=value):
             yield getattr(config, OPTION)
             yield getattr(config, OPTION)
@@ -119,7 +120,9 @@ def test_two_interleaved_generators_in_one_thread(no_trace):
     assert no_trace.differences() == []
 
 
-def test_leaving_in_another_thread_is_said_where_it_matters(in_thread, no_trace):
+def test_leaving_in_another_thread_is_said_where_it_matters(
+    in_thread: InThread, no_trace: Snapshot
+) -> None:
     scope = io.override(min_sms=0)
     in_thread(scope.__enter__)
     if VALUES_PER_THREAD:
@@ -135,7 +138,7 @@ def compile_one() -> None:
     torch.compile(lambda x: x @ x)(torch.randn(4, 4))
 
 
-def test_a_context_copied_in_a_scope_that_has_ended(lowered):
+def test_a_context_copied_in_a_scope_that_has_ended(lowered: list[int | None]) -> None:
     """Where something else keeps the option there: `enable`, or another scope."""
     io.enable(min_sms=5)
     with io.override(min_sms=7, **{EXTRA: not getattr(config, EXTRA)}):
@@ -150,7 +153,9 @@ def test_a_context_copied_in_a_scope_that_has_ended(lowered):
     assert lowered == [5, 3]
 
 
-def test_a_copied_context_does_not_bring_back_the_value_of_an_earlier_time(lowered):
+def test_a_copied_context_does_not_bring_back_the_value_of_an_earlier_time(
+    lowered: list[int | None],
+) -> None:
     io.enable()
     setattr(config, OPTION, 5)
     with io.override(min_sms=7):
@@ -158,7 +163,7 @@ def test_a_copied_context_does_not_bring_back_the_value_of_an_earlier_time(lower
     io.disable()
     io.enable(min_sms=9)
 
-    def a_scope():
+    def a_scope() -> None:
         with io.override(min_sms=4):
             pass
 
@@ -169,15 +174,15 @@ def test_a_copied_context_does_not_bring_back_the_value_of_an_earlier_time(lower
 
 
 @pytest.mark.skipif(not VALUES_PER_THREAD, reason="until 2.11 options are for the whole process")
-def test_scopes_leave_nothing_more_in_the_context():
+def test_scopes_leave_nothing_more_in_the_context() -> None:
     """A context never forgets a ContextVar that was set in it."""
 
-    def kept():
+    def kept() -> dict[str, int]:
         names = Counter(variable.name for variable in contextvars.copy_context())
         # torch's own config.patch leaves one each time, of which each compile has several.
         return {name: names[name] for name in names if "ConfigPatch" not in name}
 
-    def scopes():
+    def scopes() -> None:
         for _ in range(3):
             with io.override(min_sms=7, **{EXTRA: not getattr(config, EXTRA)}):
                 compile_one()
@@ -190,7 +195,7 @@ def test_scopes_leave_nothing_more_in_the_context():
 
 
 @pytest.mark.skipif(not VALUES_PER_THREAD, reason="until 2.11 options are for the whole process")
-def test_a_scope_that_is_left_in_a_copied_context(lowered):
+def test_a_scope_that_is_left_in_a_copied_context(lowered: list[int | None]) -> None:
     before = getattr(config, EXTRA)
     io.enable(min_sms=5)
     scope = io.override(min_sms=7, **{EXTRA: not before})
@@ -201,20 +206,22 @@ def test_a_scope_that_is_left_in_a_copied_context(lowered):
 
 
 @pytest.mark.parametrize("decorated", [False, True])
-def test_two_contexts_of_one_thread_share_a_scope(decorated, no_trace, recwarn):
+def test_two_contexts_of_one_thread_share_a_scope(
+    decorated: bool, no_trace: Snapshot, recwarn: pytest.WarningsRecorder
+) -> None:
     """As trio's tasks under one decorated coroutine, callbacks with `context=`, greenlets."""
     before = getattr(config, EXTRA)
     scope = io.override(min_sms=7, **{EXTRA: not before})
 
-    async def step():
+    async def step() -> tuple[object, object]:
         await go_on()
         return getattr(config, OPTION), getattr(config, EXTRA)
 
     @types.coroutine
-    def go_on():
+    def go_on() -> Generator[None, None, None]:
         yield
 
-    async def in_scope():
+    async def in_scope() -> tuple[object, object]:
         with scope:
             return await step()
 
@@ -235,7 +242,7 @@ def test_two_contexts_of_one_thread_share_a_scope(decorated, no_trace, recwarn):
     assert no_trace.differences() == []
 
 
-def test_status_in_a_copied_context_changes_nothing(no_trace):
+def test_status_in_a_copied_context_changes_nothing(no_trace: Snapshot) -> None:
     before = getattr(config, EXTRA)
     io.enable(min_sms=5)
     with io.override(min_sms=7, **{EXTRA: not before}):
@@ -245,12 +252,12 @@ def test_status_in_a_copied_context_changes_nothing(no_trace):
     assert copied.run(getattr, config, EXTRA) == held
 
 
-def test_a_log_handler_may_wait_for_another_thread(ask):
+def test_a_log_handler_may_wait_for_another_thread(ask: Callable[[], bool]) -> None:
     """It is a stranger's code: nothing is logged while a lock of the package is held."""
     stuck = []
 
     class Waits(logging.Handler):
-        def emit(self, record):
+        def emit(self, record: logging.LogRecord) -> None:
             thread = threading.Thread(target=io.enable, args=(3,), daemon=True)
             thread.start()
             thread.join(20)
@@ -258,7 +265,7 @@ def test_a_log_handler_may_wait_for_another_thread(ask):
 
     logger, handler, stock = logging.getLogger("inductor_override"), Waits(), utils.is_big_gpu
 
-    def someones(*args):
+    def someones(*args: object) -> bool:
         return True
 
     logger.addHandler(handler)
@@ -272,7 +279,9 @@ def test_a_log_handler_may_wait_for_another_thread(ask):
     assert set(stuck) == {False}
 
 
-def test_a_compile_in_another_thread_outlasts_the_last_scope(lowered, monkeypatch):
+def test_a_compile_in_another_thread_outlasts_the_last_scope(
+    lowered: list[int | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A compile that began with the option in the config must not find it gone."""
     before = Snapshot()
     compiling, go_on = threading.Event(), threading.Event()

@@ -118,7 +118,7 @@ class Tree(HTMLParser):
         self.close()
         assert self.open == []
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         assert len(dict(attrs)) == len(attrs), (tag, attrs)
         self.tags.append((tag, dict(attrs)))
         if tag not in VOID:
@@ -128,13 +128,13 @@ class Tree(HTMLParser):
         elif tag in ("th", "td"):
             self.cells[-1].append("")
 
-    def handle_startendtag(self, tag, attrs):
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag, self.getpos()
 
-    def handle_data(self, data):
+    def handle_data(self, data: str) -> None:
         if "tr" in self.open and ("td" in self.open or "th" in self.open):
             self.cells[-1][-1] += data.strip()
 
@@ -146,7 +146,7 @@ def words(text: str) -> str:
     return " ".join(re.sub(r"<[^>]+>", "", text).split())
 
 
-def test_it_says_what_was_asked_and_that_nothing_was_timed(report):
+def test_it_says_what_was_asked_and_that_nothing_was_timed(report: Report) -> None:
     text = words(page(report))
     for said in (
         "for Mlp under inductor_override.override(min_sms=0)",
@@ -163,35 +163,35 @@ def test_it_says_what_was_asked_and_that_nothing_was_timed(report):
     assert "was interrupted" not in text
 
 
-def test_it_claims_no_speed_up(report):
+def test_it_claims_no_speed_up(report: Report) -> None:
     text = words(page(report)).replace(NOTHING_TIMED.replace("'", "&#39;"), "")
     assert not re.search(r"speed-?up|faster|fastest|slower", text)
 
 
-def test_the_verdict_is_the_first_thing_said_of_a_gpu(report):
+def test_the_verdict_is_the_first_thing_said_of_a_gpu(report: Report) -> None:
     text = page(report)
     for number, column in enumerate(report.gpus, 1):
         after = words(text.split(f'<h2 id="gpu{number}">')[1].split("</h2>")[1])
         assert after.startswith(f"{column.verdict.code} {column.verdict.text}")
 
 
-def test_an_interrupted_one_says_so(report):
+def test_an_interrupted_one_says_so(report: Report) -> None:
     text = words(page(dataclasses.replace(report, complete=False)))
     assert "This explanation was interrupted" in text
 
 
-def test_tags_are_balanced_and_names_are_unique(report):
+def test_tags_are_balanced_and_names_are_unique(report: Report) -> None:
     tree = Tree(page(report))
     names = [attributes["id"] for _, attributes in tree.tags if "id" in attributes]
     assert len(names) == len(set(names))
-    links = [attributes["href"] for attributes in tree.all("a")]
+    links = [str(attributes["href"]) for attributes in tree.all("a")]
     assert links
     assert {link[1:] for link in links} <= set(names)
     for name, attributes in tree.tags:
-        assert set(attributes.get("aria-labelledby", "").split()) <= set(names), name
+        assert set(str(attributes.get("aria-labelledby", "")).split()) <= set(names), name
 
 
-def test_it_needs_nothing_but_itself(report):
+def test_it_needs_nothing_but_itself(report: Report) -> None:
     text = page(report)
     assert "://" not in text
     assert "@import" not in text
@@ -199,11 +199,11 @@ def test_it_needs_nothing_but_itself(report):
     for tag, attributes in Tree(text).tags:
         assert tag not in ("link", "img", "iframe", "object", "embed", "use", "image")
         assert "src" not in attributes
-        assert attributes.get("href", "#").startswith("#")
+        assert str(attributes.get("href", "#")).startswith("#")
         assert not [name for name in attributes if name.startswith("on")]
 
 
-def test_what_comes_from_outside_is_escaped(report):
+def test_what_comes_from_outside_is_escaped(report: Report) -> None:
     first, *others = report.gpus
     bad = dataclasses.replace(
         report,
@@ -232,7 +232,7 @@ def test_what_comes_from_outside_is_escaped(report):
     ]
 
 
-def test_the_products(report):
+def test_the_products(report: Report) -> None:
     rows = Tree(page(report)).cells
     products = [row for row in rows if len(row) == 14]
     assert [row[:6] for row in products[:4]] == [
@@ -252,7 +252,7 @@ def test_the_products(report):
     assert [row[0] for row in products[4:]] == ["op", "mm"]
 
 
-def test_the_candidates(report):
+def test_the_candidates(report: Report) -> None:
     rows = [row for row in Tree(page(report)).cells if len(row) == 12]
     assert rows[1] == [
         *("64x128x32", "1", "4", "24,576", "yes", "48", "0", "16", "4", "4.57", "0.25", "none"),
@@ -265,13 +265,13 @@ def test_the_candidates(report):
     assert "None" not in "".join(map("".join, rows))
 
 
-def test_what_is_over_the_limit_is_marked_by_words_and_pattern(report):
+def test_what_is_over_the_limit_is_marked_by_words_and_pattern(report: Report) -> None:
     text = page(report)
     tree = Tree(text)
     charts = [a for a in tree.all("svg") if a.get("role") == "img"]
     assert len(charts) == 2  # nothing is drawn where nothing was compiled
     assert all(f'<title id="{a["aria-labelledby"]}">' in text for a in charts)
-    bars = [a for a in tree.all("rect") if a.get("class", "").startswith("bar")]
+    bars = [a for a in tree.all("rect") if str(a.get("class", "")).startswith("bar")]
     assert [a["class"] for a in bars] == ["bar fits", "bar over"] * 2
     assert [a["width"] for a in bars[:2]] == [f"{100 * 24_576 / 147_456:.2f}%", "100.0%"]
     lines = tree.all("line")
@@ -284,7 +284,7 @@ def test_what_is_over_the_limit_is_marked_by_words_and_pattern(report):
     assert ".bar.over, .key .over { fill: url(#hatch)" in text
 
 
-def test_tables_can_be_sorted_and_read_out(report):
+def test_tables_can_be_sorted_and_read_out(report: Report) -> None:
     tree = Tree(page(report))
     assert all(a.get("scope") in ("row", "col") for a in tree.all("th"))
     assert len(tree.all("caption")) == len(tree.all("table"))
@@ -297,7 +297,9 @@ def test_tables_can_be_sorted_and_read_out(report):
     assert all(a["tabindex"] == "0" and a["aria-label"] for a in boxes)
 
 
-def test_a_file_is_replaced_whole(report, tmp_path, monkeypatch):
+def test_a_file_is_replaced_whole(
+    report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path, link = tmp_path / "page.html", tmp_path / "link.html"
     path.write_text("before")
     link.symlink_to(path)
@@ -305,7 +307,7 @@ def test_a_file_is_replaced_whole(report, tmp_path, monkeypatch):
     assert path.read_text("utf-8") == page(report)
     assert link.is_symlink()
 
-    def fail(*args):
+    def fail(*args: object) -> None:
         raise OSError("no space")
 
     monkeypatch.setattr(Path, "replace", fail)
@@ -315,7 +317,7 @@ def test_a_file_is_replaced_whole(report, tmp_path, monkeypatch):
     assert sorted(tmp_path.iterdir()) == [link, path]
 
 
-def test_a_pipe_is_written_to(report, tmp_path):
+def test_a_pipe_is_written_to(report: Report, tmp_path: Path) -> None:
     pipe, read = tmp_path / "pipe", []
     os.mkfifo(pipe)
     reader = threading.Thread(target=lambda: read.append(pipe.read_text("utf-8")), daemon=True)
@@ -349,7 +351,7 @@ document.querySelector("iframe").addEventListener("load", event => {{
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium on PATH")
-def test_in_a_browser(report, tmp_path):
+def test_in_a_browser(report: Report, tmp_path: Path) -> None:
     outer = tmp_path / "outer.html"
     outer.write_text(IN_A_FRAME.format(page=html.escape(page(report))), "utf-8")
     done = subprocess.run(
@@ -363,7 +365,9 @@ def test_in_a_browser(report, tmp_path):
         timeout=120,
         check=True,
     )
-    found = json.loads(re.search(r'<pre id="result">(.*?)</pre>', done.stdout).group(1))
+    result = re.search(r'<pre id="result">(.*?)</pre>', done.stdout)
+    assert result is not None
+    found = json.loads(result.group(1))
     none = ["none"] * 14
     assert found["before"] == [["addmm", "bmm", "mm"], [*none[:6], "descending", *none[7:]]]
     assert found["sizes"] == [["mm", "bmm", "addmm"], [*none[:2], "ascending", *none[3:]]]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch._inductor.config as config
+from conftest import InThread
 from this_torch import CONFIG_HAS_ENTRIES, VALUES_PER_THREAD
 
 import inductor_override as io
@@ -14,17 +17,23 @@ OPTION = "max_autotune_gemm_min_sms"
 pytestmark = pytest.mark.filterwarnings("ignore::inductor_override.NoEffectWarning")
 
 
-def with_options(compiled):
+def with_options(compiled: Callable[..., Any]) -> None:
     compiled(options=io.options(min_sms=5))
 
 
-def in_torchs_patch(compiled):
+def in_torchs_patch(compiled: Callable[..., Any]) -> None:
     with config.patch({OPTION: 5}):
         compiled()
 
 
 @pytest.mark.parametrize("what", [with_options, in_torchs_patch])
-def test_a_thread_where_torch_has_put_back_what_it_found(what, compiled, lowered, ask, in_thread):
+def test_a_thread_where_torch_has_put_back_what_it_found(
+    what: Callable[[Callable[..., Any]], None],
+    compiled: Callable[..., Any],
+    lowered: list[int | None],
+    ask: Callable[[], bool],
+    in_thread: InThread,
+) -> None:
     """At their end they assign it, in that thread: nobody's wish, so no reason to rule."""
     io.enable(min_sms=0)
     in_thread(lambda: what(compiled))
@@ -40,14 +49,18 @@ def test_a_thread_where_torch_has_put_back_what_it_found(what, compiled, lowered
 
 
 @pytest.mark.parametrize("what", [with_options, in_torchs_patch])
-def test_torchs_config_shows_the_newest_value(what, compiled):
+def test_torchs_config_shows_the_newest_value(
+    what: Callable[[Callable[..., Any]], None], compiled: Callable[..., Any]
+) -> None:
     io.enable(min_sms=24)
     what(compiled)
     io.enable(min_sms=46)
     assert getattr(config, OPTION) == 46
 
 
-def test_enable_within_a_scope_after_options(compiled, lowered):
+def test_enable_within_a_scope_after_options(
+    compiled: Callable[..., Any], lowered: list[int | None]
+) -> None:
     with_options(compiled)
     with io.override(min_sms=3):
         compiled()
@@ -58,10 +71,12 @@ def test_enable_within_a_scope_after_options(compiled, lowered):
     assert io.status().min_sms == 0
 
 
-def test_an_assignment_rules_over_enable_in_its_thread(compiled, lowered, in_thread):
+def test_an_assignment_rules_over_enable_in_its_thread(
+    compiled: Callable[..., Any], lowered: list[int | None], in_thread: InThread
+) -> None:
     io.enable(min_sms=0)
 
-    def assign():
+    def assign() -> None:
         setattr(config, OPTION, 9)
         compiled()
         io.status()
@@ -74,7 +89,7 @@ def test_an_assignment_rules_over_enable_in_its_thread(compiled, lowered, in_thr
 
 
 @pytest.mark.skipif(not CONFIG_HAS_ENTRIES, reason="until 2.5 the config is a dict of plain values")
-def test_what_leaves_the_config_is_a_plain_int():
+def test_what_leaves_the_config_is_a_plain_int() -> None:
     """A process that loads it may not have the package."""
     io.enable(min_sms=40)
     for value in (

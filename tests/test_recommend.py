@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
 from click.testing import CliRunner
+from conftest import Snapshot
 
 from inductor_override.cli import main
 from inductor_override.comparison import Comparison
@@ -19,7 +21,7 @@ from inductor_override.comparison.schedule import CHECK, ROUND, Step
 QUESTION = Question(module="m:n", device="cpu")
 
 
-def result_of(ratios, arms, question=QUESTION):
+def result_of(ratios: list[float], arms: list[str], question: Question = QUESTION) -> Result:
     """A result in which every arm takes so many times as long as the first."""
     parsed = [Arm.parse(each) for each in arms]
     result = Result(question, parsed, 6, 0.01, environment={"torch": "2.13.0+cpu", "device": "x"})
@@ -34,7 +36,7 @@ def result_of(ratios, arms, question=QUESTION):
     return result
 
 
-def test_the_fastest_arm_with_its_figure_and_what_it_costs():
+def test_the_fastest_arm_with_its_figure_and_what_it_costs() -> None:
     found = recommend(
         result_of([0.9, 0.8], ["stock", "min_sms=0", "min_sms=20,epilogue_fusion=False"])
     )
@@ -45,7 +47,7 @@ def test_the_fastest_arm_with_its_figure_and_what_it_costs():
 
 
 @pytest.mark.parametrize("arm", ["min_sms=0", "epilogue_fusion=False", "mode=default"])
-def test_what_it_writes_is_python_that_compiles_a_model(arm, no_trace):
+def test_what_it_writes_is_python_that_compiles_a_model(arm: str, no_trace: Snapshot) -> None:
     found = recommend(result_of([0.5], ["stock", arm]))
     names = {"torch": torch, "model": torch.nn.Linear(2, 2)}
     exec(found.python, names)
@@ -60,20 +62,20 @@ def test_what_it_writes_is_python_that_compiles_a_model(arm, no_trace):
         ([1.0001], "min_sms=0 is SAME"),
     ],
 )
-def test_it_leaves_alone_what_is_not_faster(ratios, said):
+def test_it_leaves_alone_what_is_not_faster(ratios: list[float], said: str) -> None:
     found = recommend(result_of(ratios, ["stock", "min_sms=0"]))
     assert (found.arm, found.python, found.environment) == (None, "", "")
     assert found.text.startswith("Leave it alone")
     assert said in found.text
 
 
-def test_arms_that_differ_in_precision_are_remarked():
+def test_arms_that_differ_in_precision_are_remarked() -> None:
     found = recommend(result_of([0.5], ["stock", "precision=high"]))
     assert "set_float32_matmul_precision('high')" in found.python
     assert any("TF32" in remark for remark in found.remarks)
 
 
-def test_on_the_command_line(tmp_path):
+def test_on_the_command_line(tmp_path: Path) -> None:
     file = tmp_path / "result.json"
     Comparison(result_of([0.9], ["stock", "min_sms=0"])).write(file)
     done = CliRunner().invoke(main, ["recommend", str(file)])
@@ -85,7 +87,7 @@ def test_on_the_command_line(tmp_path):
     assert CliRunner().invoke(main, ["recommend", str(tmp_path / "none")]).exit_code == 2
 
 
-def test_convolutions_have_a_list_of_backends_of_their_own():
+def test_convolutions_have_a_list_of_backends_of_their_own() -> None:
     arms = ["stock", "min_sms=0,max_autotune_gemm_backends=TRITON"]
     result = result_of([0.9], arms)
     assert not recommend(result).remarks
@@ -98,7 +100,7 @@ def test_convolutions_have_a_list_of_backends_of_their_own():
 
 
 @pytest.mark.parametrize(("release", "told"), [("2.9.1", False), ("2.15.0+cu132", True)])
-def test_candidates_that_torch_does_not_wait_for(release, told):
+def test_candidates_that_torch_does_not_wait_for(release: str, told: bool) -> None:
     result = result_of([0.9], ["stock", "min_sms=0"])
     result.environment["torch"] = release
     for run in result.runs:
@@ -107,6 +109,6 @@ def test_candidates_that_torch_does_not_wait_for(release, told):
     assert any("precompilation_timeout" in remark for remark in recommend(result).remarks) is told
 
 
-def test_a_comparison_is_a_table_in_a_notebook():
+def test_a_comparison_is_a_table_in_a_notebook() -> None:
     shown = Comparison(result_of([0.8], ["stock", "min_sms=0"]))._repr_html_()
     assert "<td>min_sms=0</td><td>FASTER</td>" in shown

@@ -50,7 +50,7 @@ def program(tmp_path: Path) -> Path:
     return path
 
 
-def test_it_is_in_force_in_the_command_and_its_children(tmp_path):
+def test_it_is_in_force_in_the_command_and_its_children(tmp_path: Path) -> None:
     """A start-up file of the user's own runs; fork, spawn and a plain child process see it too."""
     (tmp_path / "sitecustomize.py").write_text("import os; os.environ['THEIRS'] = 'ran'\n")
     program = tmp_path / "program.py"
@@ -82,7 +82,7 @@ if __name__ == "__main__":
     assert not [path for path in seen["path"] if path.endswith("startup")]
 
 
-def test_torchrun_has_it_in_each_rank(tmp_path):
+def test_torchrun_has_it_in_each_rank(tmp_path: Path) -> None:
     program = tmp_path / "rank.py"
     program.write_text(
         REPORT
@@ -105,7 +105,7 @@ dist.destroy_process_group()
     assert json.loads([x for x in done.stdout.splitlines() if x.startswith("[")][-1]) == [2, 56]
 
 
-def test_nothing_else_in_the_environment_changes():
+def test_nothing_else_in_the_environment_changes() -> None:
     """torch, imported to check --set, sets TORCHINDUCTOR_CACHE_DIR in its own process."""
     show = "import json, os; print(json.dumps(dict(os.environ)))"
     clean = {k: v for k, v in os.environ.items() if k != "TORCHINDUCTOR_CACHE_DIR"}
@@ -122,18 +122,18 @@ def test_nothing_else_in_the_environment_changes():
     assert changed - {"LC_CTYPE", "_"} <= ours
 
 
-def test_the_exit_status_is_the_commands():
+def test_the_exit_status_is_the_commands() -> None:
     assert run("--", sys.executable, "-c", "raise SystemExit(7)").returncode == 7
 
 
-def test_a_signal_that_ends_the_command_ends_run():
+def test_a_signal_that_ends_the_command_ends_run() -> None:
     """Also one that Python itself ignores: `run -- yes | head -1` has to end, and silently."""
     for name in ("KILL", "PIPE", "XFSZ"):
         done = run("--", "sh", "-c", f"kill -{name} $$; echo still there")
         assert (done.returncode, done.stdout) == (-getattr(signal, f"SIG{name}"), "")
 
 
-def test_a_command_that_is_a_python_program_with_options_of_its_own(tmp_path):
+def test_a_command_that_is_a_python_program_with_options_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(
         REPORT + "def test_it():\n    assert report()['value'] == 28 and io.status().live\n"
     )
@@ -143,7 +143,7 @@ def test_a_command_that_is_a_python_program_with_options_of_its_own(tmp_path):
     assert run("--", *pytest_there, str(tmp_path)).returncode == 1  # 0, not 28
 
 
-def test_a_signal_reaches_the_command():
+def test_a_signal_reaches_the_command() -> None:
     process = subprocess.Popen(
         [*RUN, "--", sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"],
         stdout=subprocess.PIPE,
@@ -174,7 +174,9 @@ def test_a_signal_reaches_the_command():
         (["--set", "min_sms=3"], 2, "the threshold is --min-sms N"),
     ],
 )
-def test_a_typing_error_is_one_line_and_starts_nothing(arguments, status, message, tmp_path):
+def test_a_typing_error_is_one_line_and_starts_nothing(
+    arguments: list[str], status: int, message: str, tmp_path: Path
+) -> None:
     """In this process, where torch is imported: what is started would take its place."""
     done = CliRunner().invoke(main, ["run", *arguments, "--", "touch", str(tmp_path / "started")])
     assert (done.exit_code, list(tmp_path.iterdir())) == (status, [])
@@ -189,14 +191,16 @@ def test_a_typing_error_is_one_line_and_starts_nothing(arguments, status, messag
         ("no-such-command", 127, "command not found: no-such-command"),
     ],
 )
-def test_a_command_that_cannot_be_started_is_one_line(command, status, message):
+def test_a_command_that_cannot_be_started_is_one_line(
+    command: str, status: int, message: str
+) -> None:
     done = run("--", command)
     assert (done.returncode, done.stdout) == (status, "")
     assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_a_misspelled_option_is_not_taken_for_the_command():
+def test_a_misspelled_option_is_not_taken_for_the_command() -> None:
     done = run("--min_sms", "0", "--", "true")
     assert done.returncode == 2
     assert "--min_sms" in done.stderr
@@ -204,7 +208,7 @@ def test_a_misspelled_option_is_not_taken_for_the_command():
     assert done.stderr.count("\n") == 1
 
 
-def test_it_says_that_everything_is_switched_off():
+def test_it_says_that_everything_is_switched_off() -> None:
     show = f"import torch._inductor.config as c; print(hasattr(c, {OPTION!r}), c.size_asserts)"
     done = run(
         *("--set", "size_asserts=False", "--", sys.executable, "-c", show),
@@ -214,14 +218,14 @@ def test_it_says_that_everything_is_switched_off():
     assert "inductor-override: the override is off: INDUCTOR_OVERRIDE_DISABLE=1\n" in done.stderr
 
 
-def test_no_command_is_a_typing_error():
+def test_no_command_is_a_typing_error() -> None:
     done = run("--min-sms", "3")
     assert done.returncode == 2
     assert "COMMAND" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
-def test_an_environment_without_the_package_is_told():
+def test_an_environment_without_the_package_is_told() -> None:
     """As when COMMAND is the Python of another environment."""
     done = run(
         *("--", sys.executable, "-c", "import sys; print(sys.flags.no_site)"),
@@ -239,7 +243,7 @@ def test_an_environment_without_the_package_is_told():
     assert "Traceback" not in told.stderr
 
 
-def test_a_torch_that_is_not_supported_starts_nothing_where_it_is_seen(tmp_path):
+def test_a_torch_that_is_not_supported_starts_nothing_where_it_is_seen(tmp_path: Path) -> None:
     """It is where --set is checked. Else the child says it, in one warning."""
     code = (
         "import sys, torch._inductor.utils as utils; del utils.is_big_gpu\n"

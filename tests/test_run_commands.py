@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from test_run import RUN, run
@@ -13,7 +14,7 @@ from test_run import RUN, run
 from inductor_override.cli import reach
 
 
-def test_what_it_set_is_taken_back_by_disable(tmp_path):
+def test_what_it_set_is_taken_back_by_disable(tmp_path: Path) -> None:
     """And no layer of ours stays anywhere: torch's modules import names from each other."""
     program = tmp_path / "program.py"
     program.write_text(
@@ -38,7 +39,7 @@ print(json.dumps([*seen, config.size_asserts, config.epilogue_fusion, layers()])
     assert json.loads(done.stdout) == [False, False, True, True, None, []], done.stderr
 
 
-def test_a_script_without_a_first_line_runs_as_in_a_shell(tmp_path):
+def test_a_script_without_a_first_line_runs_as_in_a_shell(tmp_path: Path) -> None:
     script = tmp_path / "script"
     script.write_text('echo "$1" "$TORCHINDUCTOR_MAX_AUTOTUNE_GEMM_MIN_SMS"; exit 3\n')
     script.chmod(0o755)
@@ -46,7 +47,7 @@ def test_a_script_without_a_first_line_runs_as_in_a_shell(tmp_path):
     assert (done.returncode, done.stdout) == (3, "a b 5\n")
 
 
-def test_an_interpreter_that_is_not_there_is_127(tmp_path):
+def test_an_interpreter_that_is_not_there_is_127(tmp_path: Path) -> None:
     script = tmp_path / "script"
     script.write_text("#!/no/such/interpreter\n")
     script.chmod(0o755)
@@ -56,12 +57,12 @@ def test_an_interpreter_that_is_not_there_is_127(tmp_path):
     assert done.stderr.count("\n") == 1
 
 
-def test_one_of_inductors_modules_as_the_program():
+def test_one_of_inductors_modules_as_the_program() -> None:
     done = run("--", sys.executable, "-m", "torch._inductor.compile_fx")
     assert done.returncode == 0, done.stderr
 
 
-def test_a_setting_that_this_torch_does_not_have_is_said(tmp_path):
+def test_a_setting_that_this_torch_does_not_have_is_said(tmp_path: Path) -> None:
     """COMMAND may be the Python of another environment."""
     done = subprocess.run(
         [*RUN, "--", sys.executable, "-c", "import torch._inductor.config"],
@@ -74,7 +75,7 @@ def test_a_setting_that_this_torch_does_not_have_is_said(tmp_path):
     assert "this torch has no Inductor option 'no_such_option': it is not set" in done.stderr
 
 
-def test_a_python_that_reads_no_pythonpath_is_told():
+def test_a_python_that_reads_no_pythonpath_is_told() -> None:
     for flag, told in (("-I", True), ("-sE", True), ("-s", False)):
         done = run("--", sys.executable, flag, "-c", "print('ran')", "-I")
         assert (done.returncode, done.stdout) == (0, "ran\n")
@@ -98,12 +99,13 @@ def test_a_python_that_reads_no_pythonpath_is_told():
         ("", None),
     ],
 )
-def test_flags_are_read_as_python_reads_them(words, flag):
+def test_flags_are_read_as_python_reads_them(words: str, flag: str | None) -> None:
     assert reach.python_flag(words.split()) == flag
 
 
-def test_a_launcher_with_a_sitecustomize_of_its_own_is_told():
+def test_a_launcher_with_a_sitecustomize_of_its_own_is_told() -> None:
     command = ["/usr/bin/opentelemetry-instrument", "python", "p.py"]
     said = reach.notice(command, {"TORCH_DEVICE_BACKEND_AUTOLOAD": "0"})
+    assert said is not None
     assert "opentelemetry-instrument inductor-override run" in said
     assert reach.notice(["torchrun", "p.py"], {"TORCH_DEVICE_BACKEND_AUTOLOAD": "0"}) is None

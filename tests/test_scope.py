@@ -7,12 +7,15 @@ import contextlib
 import copy
 import pickle
 import warnings
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from typing import Any, cast
 
 import pytest
 import torch
 import torch._inductor.config as config
 import torch._inductor.utils as utils
+from conftest import Snapshot, WithinCompileFx
 from this_torch import GATE_TAKES_DEVICE, HAS_FX_CACHE, HAS_GEMM_BACKENDS, RELEASE
 
 import inductor_override as io
@@ -25,7 +28,7 @@ quiet = pytest.mark.filterwarnings("ignore::inductor_override.NoEffectWarning")
 
 
 @quiet
-def test_it_decorates_functions_and_coroutine_functions(ask):
+def test_it_decorates_functions_and_coroutine_functions(ask: Callable[[], bool]) -> None:
     @io.override(min_sms=0)
     def plain(x: int, *, y: int) -> tuple[int, bool]:
         "doc"
@@ -44,7 +47,7 @@ def test_it_decorates_functions_and_coroutine_functions(ask):
 
 
 @quiet
-def test_a_decorated_method_and_a_recursive_function(ask):
+def test_a_decorated_method_and_a_recursive_function(ask: Callable[[], bool]) -> None:
     class Thing:
         @io.override(min_sms=0)
         def method(self, depth: int) -> bool:
@@ -55,7 +58,7 @@ def test_a_decorated_method_and_a_recursive_function(ask):
 
 
 @quiet
-def test_a_static_and_a_class_method_are_decorated_above_and_below(ask):
+def test_a_static_and_a_class_method_are_decorated_above_and_below(ask: Callable[[], bool]) -> None:
     class Thing:
         @io.override(min_sms=0)
         @staticmethod
@@ -79,7 +82,7 @@ def test_a_static_and_a_class_method_are_decorated_above_and_below(ask):
 
 
 @quiet
-def test_a_copy_is_a_scope_of_its_own(ask):
+def test_a_copy_is_a_scope_of_its_own(ask: Callable[[], bool]) -> None:
     scope = io.override(min_sms=0, isolate=True, max_autotune=True)
     for again in (copy.deepcopy(scope), pickle.loads(pickle.dumps(scope))):
         assert repr(again) == repr(scope)
@@ -92,11 +95,11 @@ def test_a_copy_is_a_scope_of_its_own(ask):
     assert ask() is False
 
 
-def test_what_cannot_be_decorated_says_what_to_do():
-    def generator():
+def test_what_cannot_be_decorated_says_what_to_do() -> None:
+    def generator() -> Iterator[int]:
         yield 1
 
-    async def agenerator():
+    async def agenerator() -> AsyncIterator[int]:
         yield 1
 
     for bad in (generator, agenerator):
@@ -112,7 +115,9 @@ def test_what_cannot_be_decorated_says_what_to_do():
 # Counting and warning ----------------------------------------------------------------------
 
 
-def test_a_graph_that_is_compiled_is_counted_and_nothing_is_said(compiled):
+def test_a_graph_that_is_compiled_is_counted_and_nothing_is_said(
+    compiled: Callable[..., Any],
+) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", NoEffectWarning)
         with io.override(min_sms=0) as scope:
@@ -122,7 +127,7 @@ def test_a_graph_that_is_compiled_is_counted_and_nothing_is_said(compiled):
         assert scope.graphs_compiled == 2
 
 
-def test_a_function_that_is_compiled_already_has_no_effect():
+def test_a_function_that_is_compiled_already_has_no_effect() -> None:
     torch._dynamo.reset()
     function = torch.compile(lambda x: x @ x)
     function(torch.ones(3, 3))
@@ -131,14 +136,14 @@ def test_a_function_that_is_compiled_already_has_no_effect():
             function(torch.ones(3, 3))
 
 
-def test_an_exception_is_not_talked_over():
+def test_an_exception_is_not_talked_over() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(KeyError), io.override(min_sms=0):
             raise KeyError
 
 
-def test_a_warning_turned_into_an_error_leaves_no_trace(no_trace):
+def test_a_warning_turned_into_an_error_leaves_no_trace(no_trace: Snapshot) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", NoEffectWarning)
         with pytest.raises(NoEffectWarning):
@@ -147,7 +152,7 @@ def test_a_warning_turned_into_an_error_leaves_no_trace(no_trace):
     assert no_trace.differences() == []
 
 
-def test_a_decorated_function_may_compile_only_at_its_first_call():
+def test_a_decorated_function_may_compile_only_at_its_first_call() -> None:
     torch._dynamo.reset()
     model = torch.compile(lambda x: x @ x)
 
@@ -161,7 +166,9 @@ def test_a_decorated_function_may_compile_only_at_its_first_call():
         step()
 
 
-def test_why_nothing_asked_the_gate_is_said_once(compiled, ask, caplog):
+def test_why_nothing_asked_the_gate_is_said_once(
+    compiled: Callable[..., Any], ask: Callable[[], bool], caplog: pytest.LogCaptureFixture
+) -> None:
     def said() -> list[str]:
         return [r.getMessage() for r in caplog.records if r.name == "inductor_override"]
 
@@ -183,26 +190,26 @@ def test_why_nothing_asked_the_gate_is_said_once(compiled, ask, caplog):
     assert said() == []
 
 
-def in_a_scope(function, **how):
+def in_a_scope(function: Callable[[], object], **how: Any) -> io.Scope:
     with io.override(min_sms=0, **how) as scope:
         function()
     return scope
 
 
-def isolated(function):
+def isolated(function: Callable[[], object]) -> io.Scope:
     return in_a_scope(function, isolate=True)
 
 
-def with_an_option(function):
+def with_an_option(function: Callable[[], object]) -> io.Scope:
     return in_a_scope(function, epilogue_fusion=not config.epilogue_fusion)
 
 
-def nested(function):
+def nested(function: Callable[[], object]) -> io.Scope:
     with io.override(min_sms=3):
         return in_a_scope(function)
 
 
-def decorated(function):
+def decorated(function: Callable[[], object]) -> None:
     io.override(min_sms=0, epilogue_fusion=not config.epilogue_fusion)(function)()
 
 
@@ -217,7 +224,11 @@ def fails() -> None:
 
 
 @pytest.mark.parametrize("how", [in_a_scope, isolated, with_an_option, nested, decorated])
-def test_a_graph_that_fails_to_compile_leaves_everything_restored(how, no_trace, monkeypatch):
+def test_a_graph_that_fails_to_compile_leaves_everything_restored(
+    how: Callable[[Callable[[], object]], object],
+    no_trace: Snapshot,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("torch._inductor.graph.GraphLowering.run", broken)
     with pytest.raises(Exception, match="not today"):  # torch wraps it in its own error
         how(fails)
@@ -225,7 +236,7 @@ def test_a_graph_that_fails_to_compile_leaves_everything_restored(how, no_trace,
     assert no_trace.differences() == []
 
 
-def test_a_graph_that_fails_to_compile_is_not_counted(monkeypatch):
+def test_a_graph_that_fails_to_compile_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch._inductor.graph.GraphLowering.run", broken)
     with pytest.raises(Exception, match="not today"), io.override(min_sms=0) as scope:
         fails()
@@ -236,12 +247,14 @@ def test_a_graph_that_fails_to_compile_is_not_counted(monkeypatch):
     not HAS_FX_CACHE or RELEASE == (2, 7),
     reason="torch 2.0 to 2.2 and 2.7 cannot compile within a compile: their timers are in the way",
 )
-def test_a_compile_within_a_compile_counts_for_its_own_scope(lowered, within_compile_fx):
+def test_a_compile_within_a_compile_counts_for_its_own_scope(
+    lowered: list[int | None], within_compile_fx: WithinCompileFx
+) -> None:
     """A custom pass may compile something; layers of options of one compile are not two graphs."""
-    inner = []
+    inner: list[io.Scope] = []
 
     @contextmanager
-    def compiles_too():
+    def compiles_too() -> Iterator[None]:
         if not inner:
             with io.override(min_sms=9) as scope:
                 inner.append(scope)
@@ -256,13 +269,13 @@ def test_a_compile_within_a_compile_counts_for_its_own_scope(lowered, within_com
 
 
 @quiet
-def test_repr_reads_like_the_call():
+def test_repr_reads_like_the_call() -> None:
     scope = io.override(min_sms=3, isolate=True, max_autotune=True)
     assert repr(scope) == "override(min_sms=3, isolate=True, max_autotune=True)"
 
 
 @quiet
-def test_torchs_own_patch_between_two_scopes_comes_back():
+def test_torchs_own_patch_between_two_scopes_comes_back() -> None:
     with io.override(min_sms=1, epilogue_fusion=True):
         with config.patch({"max_autotune_gemm_min_sms": 5, "epilogue_fusion": False}):
             with io.override(min_sms=2, epilogue_fusion=True):
@@ -273,24 +286,26 @@ def test_torchs_own_patch_between_two_scopes_comes_back():
         assert config.epilogue_fusion is True
 
 
-def test_enable_after_one_models_options_were_in_force(compiled):
+def test_enable_after_one_models_options_were_in_force(compiled: Callable[..., Any]) -> None:
     """At its end torch's patch assigns what it found: that is no one's wish."""
     compiled(options=io.options(min_sms=3))
     io.enable(min_sms=7)
     assert config.max_autotune_gemm_min_sms == 7
 
 
-def test_a_decorated_function_counts_for_its_scope(compiled):
+def test_a_decorated_function_counts_for_its_scope(compiled: Callable[..., Any]) -> None:
     scope = io.override(min_sms=0)
-    step = scope(lambda: compiled())
+    step: Callable[[], object] = scope(lambda: compiled())
     step()
     assert scope.graphs_compiled == 1
     step()
     assert scope.graphs_compiled == 2
-    assert step.scope is scope
+    assert cast(Any, step).scope is scope
 
 
-def test_a_list_of_backends_without_triton_is_said(compiled, ask, caplog):
+def test_a_list_of_backends_without_triton_is_said(
+    compiled: Callable[..., Any], ask: Callable[[], bool], caplog: pytest.LogCaptureFixture
+) -> None:
     """The gate is open then, and nothing comes of it."""
     if not HAS_GEMM_BACKENDS:
         pytest.skip("torch 2.0 has no list of backends")
@@ -301,13 +316,17 @@ def test_a_list_of_backends_without_triton_is_said(compiled, ask, caplog):
     assert "max_autotune_gemm_backends names no TRITON" in caplog.text
 
 
-def test_a_question_alone_is_no_graph(ask, caplog):
+def test_a_question_alone_is_no_graph(
+    ask: Callable[[], bool], caplog: pytest.LogCaptureFixture
+) -> None:
     with io.override(min_sms=0):
         ask()
     assert "graphs were compiled" not in caplog.text
 
 
-def test_a_process_wide_threshold_is_said_where_it_decides(ask, caplog):
+def test_a_process_wide_threshold_is_said_where_it_decides(
+    ask: Callable[[], bool], caplog: pytest.LogCaptureFixture
+) -> None:
     io.enable(min_sms=28)
     for _ in range(2):
         assert ask() is True
@@ -315,7 +334,9 @@ def test_a_process_wide_threshold_is_said_where_it_decides(ask, caplog):
     assert "inductor-override: GPU" in caplog.text
 
 
-def test_the_threshold_that_would_help_is_said(device, set_sms, caplog):
+def test_the_threshold_that_would_help_is_said(
+    device: object, set_sms: Callable[[int], None], caplog: pytest.LogCaptureFixture
+) -> None:
     with io.override(min_sms=29):
         if not GATE_TAKES_DEVICE:
             assert utils.is_big_gpu(index=0) is False
@@ -325,12 +346,12 @@ def test_the_threshold_that_would_help_is_said(device, set_sms, caplog):
     assert "Set the option to 28 or less" in caplog.text
 
 
-def test_another_option_for_enable_is_refused_with_what_to_write():
+def test_another_option_for_enable_is_refused_with_what_to_write() -> None:
     with pytest.raises(TypeError, match=r"torch._inductor.config.max_autotune = True"):
         io.enable(max_autotune=True)
 
 
-def test_representations_are_short():
+def test_representations_are_short() -> None:
     scope = io.override(min_sms=0, epilogue_fusion=False)
     with scope:
         assert repr(io.status()) == "<inductor_override status: on: every GPU passes>"

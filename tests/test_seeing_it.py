@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     )
 
 
-def test_status_follows_what_happens():
+def test_status_follows_what_happens() -> None:
     assert (io.status().installed, io.status().live, io.status().min_sms) == (False, False, None)
     assert "No scope is open here" in io.status().verdict
     io.enable(min_sms=30)
@@ -43,7 +44,7 @@ def test_status_follows_what_happens():
     assert "brings its own value" in io.status().verdict
 
 
-def test_status_on_the_command_line():
+def test_status_on_the_command_line() -> None:
     done = run("-m", "inductor_override", "status")
     assert done.returncode == 0, done.stderr
     rows = dict(line.split("  ", 1) for line in done.stdout.splitlines()[1:])
@@ -51,7 +52,7 @@ def test_status_on_the_command_line():
     assert rows["override"].strip() == "off: torch decides"
 
 
-def test_status_as_json_with_the_variable_set():
+def test_status_as_json_with_the_variable_set() -> None:
     done = run(
         *("-m", "inductor_override", "status", "--json"),
         TORCHINDUCTOR_MAX_AUTOTUNE_GEMM_MIN_SMS="28",
@@ -68,7 +69,7 @@ def test_status_as_json_with_the_variable_set():
     assert facts["verdict"] == "on: GPUs with 28 SMs or more pass"
 
 
-def test_status_exits_with_3_on_a_torch_of_another_shape():
+def test_status_exits_with_3_on_a_torch_of_another_shape() -> None:
     code = (
         "import torch._inductor.utils as utils; del utils.is_big_gpu\n"
         "from inductor_override.cli import main; main(['status', *__import__('sys').argv[1:]])"
@@ -82,19 +83,19 @@ def test_status_exits_with_3_on_a_torch_of_another_shape():
     assert "torch._inductor.utils has no is_big_gpu" in rows["problem"]
 
 
-def test_status_tells_why_a_torch_is_not_supported(monkeypatch):
+def test_status_tells_why_a_torch_is_not_supported(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.delattr("torch._inductor.utils.is_big_gpu")
         with pytest.raises(io.UnsupportedTorchError):
             io.enable()
         assert "nothing was changed" in io.status().verdict
-        assert "has no is_big_gpu" in io.status().problem
+        assert "has no is_big_gpu" in (io.status().problem or "")
     io.enable()
     assert (io.status().live, io.status().problem) == (True, None)
 
 
 @pytest.mark.skipif(not HAS_TRACE, reason="torch has a structured trace from 2.3 on")
-def test_the_override_is_in_torchs_trace(tmp_path: Path):
+def test_the_override_is_in_torchs_trace(tmp_path: Path) -> None:
     code = """
 import torch, inductor_override as io
 f = torch.compile(lambda x: x @ x)
@@ -114,10 +115,11 @@ torch.compile(lambda x: x @ x, options=io.options(min_sms=8))(torch.ones(4, 4))
     assert f'"{OPTION}": 8' in lines[ours[1] + 1]
 
 
-def test_status_tells_why_the_variable_has_no_effect(monkeypatch):
+def test_status_tells_why_the_variable_has_no_effect(monkeypatch: pytest.MonkeyPatch) -> None:
     """This process had imported Inductor before it was set."""
     monkeypatch.setenv("TORCHINDUCTOR_MAX_AUTOTUNE_GEMM_MIN_SMS", "0")
     problem = io.status().problem
+    assert problem is not None
     if READS_VARIABLES:
         assert "was set after torch had imported Inductor" in problem
     else:
@@ -125,7 +127,7 @@ def test_status_tells_why_the_variable_has_no_effect(monkeypatch):
         assert "inductor-override run" in problem
 
 
-def test_status_tells_that_the_switch_came_too_late(monkeypatch):
+def test_status_tells_that_the_switch_came_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.warns(io.NoEffectWarning), io.override(min_sms=7):
         monkeypatch.setenv("INDUCTOR_OVERRIDE_DISABLE", "1")
         assert (io.status().live, io.status().min_sms) == (True, 7)
@@ -134,23 +136,28 @@ def test_status_tells_that_the_switch_came_too_late(monkeypatch):
 
 
 @pytest.mark.parametrize("value", ["zero", None, 2.5, True])
-def test_status_tells_which_assigned_value_the_gate_cannot_use(value, ask):
+def test_status_tells_which_assigned_value_the_gate_cannot_use(
+    value: bool | float | str | None, ask: Callable[[], bool]
+) -> None:
     io.enable()
     setattr(torch._inductor.config, OPTION, value)
     problem = io.status().problem
+    assert problem is not None
     assert f"it is {value!r}" in problem
     with pytest.raises(TypeError) as raised:
         ask()
     assert str(raised.value) == problem
 
 
-def test_status_says_what_its_values_mean():
+def test_status_says_what_its_values_mean() -> None:
     io.enable()
     rows = dict(line.split("  ", 1) for line in str(io.status()).splitlines())
     assert rows[OPTION].strip() == "-1 (torch decides)"
 
 
-def test_a_bad_value_of_the_switch_or_the_variable_is_said_by_the_api_too(monkeypatch, caplog):
+def test_a_bad_value_of_the_switch_or_the_variable_is_said_by_the_api_too(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """Where torch reads no variables: until 2.4, and where backends are not loaded."""
     monkeypatch.setenv("INDUCTOR_OVERRIDE_DISABLE", "true")
     monkeypatch.setenv("TORCHINDUCTOR_MAX_AUTOTUNE_GEMM_MIN_SMS", "many")
@@ -160,7 +167,7 @@ def test_a_bad_value_of_the_switch_or_the_variable_is_said_by_the_api_too(monkey
     assert caplog.text.count("MIN_SMS='many' is ignored") == 1
 
 
-def test_status_imports_nothing_under_the_lock():
+def test_status_imports_nothing_under_the_lock() -> None:
     """An import waits for other threads that import, and they may wait for the lock."""
     code = """
 import sys

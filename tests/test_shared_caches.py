@@ -63,13 +63,17 @@ def compile_there() -> Iterator[Callable[..., str]]:
         yield compile_it
 
 
-def test_processes_that_share_a_folder_find_their_own_again(compile_there, tmp_path):
+def test_processes_that_share_a_folder_find_their_own_again(
+    compile_there: Callable[..., str], tmp_path: Path
+) -> None:
     seen = [compile_there(tmp_path, what) for what in ("0", "stock", "0", "stock")]
     assert seen == ["miss", "miss", "hit", "hit"]
 
 
 @pytest.mark.skipif(not PORTABLE, reason="torch.compiler.save_cache_artifacts came with 2.7")
-def test_artifacts_are_hit_under_the_same_override_and_not_without_it(compile_there, tmp_path):
+def test_artifacts_are_hit_under_the_same_override_and_not_without_it(
+    compile_there: Callable[..., str], tmp_path: Path
+) -> None:
     ours, stock = tmp_path / "ours.bin", tmp_path / "stock.bin"
     folders = (tmp_path / name for name in "abcd")
     assert compile_there(next(folders), "0", save=ours) == "miss"

@@ -10,7 +10,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -81,7 +83,7 @@ print(json.dumps(seen))
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory):
+def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the process with the simulated GPU did, by name."""
     try:
         toolchain.check()
@@ -96,21 +98,23 @@ def seen(tmp_path_factory):
         [sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True
     )
     assert child.returncode == 0, child.stderr
-    answer = json.loads(child.stdout)
+    answer: dict[str, Any] = json.loads(child.stdout)
     if "skip" in answer:
         pytest.skip(answer["skip"])
     return answer
 
 
 @pytest.fixture(scope="module")
-def lowered(seen):
+def lowered(seen: dict[str, Any]) -> Callable[[str], Lowering]:
     """One lowering by name."""
     return lambda name: Lowering.from_dict(seen[name])
 
 
 @pytest.mark.simulated
 class TestLowering:
-    def test_torch_alone_has_one_candidate_and_calls_the_vendor(self, lowered):
+    def test_torch_alone_has_one_candidate_and_calls_the_vendor(
+        self, lowered: Callable[[str], Lowering]
+    ) -> None:
         stock = lowered("first")
         assert stock.candidates == [("mm", ["mm"])]
         assert stock.names("vendor") == ["mm"]
@@ -119,7 +123,9 @@ class TestLowering:
         assert "extern_kernels.mm(" in stock.source
         assert not stock.template
 
-    def test_the_override_brings_candidates_and_one_fused_template(self, lowered):
+    def test_the_override_brings_candidates_and_one_fused_template(
+        self, lowered: Callable[[str], Lowering]
+    ) -> None:
         overridden = lowered("override")
         [(op, names)] = overridden.candidates
         assert op == "mm"
@@ -133,30 +139,32 @@ class TestLowering:
             kind = "tem" if NAMES_TEMPLATES else "unk"
             assert overridden.kernels == (f"triton_{kind}_fused_mm_relu_0",)
 
-    def test_afterwards_all_is_as_before(self, lowered):
+    def test_afterwards_all_is_as_before(self, lowered: Callable[[str], Lowering]) -> None:
         assert lowered("after") == lowered("first")
         assert lowered("after threshold") == lowered("first")
         assert lowered("worker") == lowered("first")
 
-    def test_min_sms_is_what_the_gpu_must_have(self, lowered):
+    def test_min_sms_is_what_the_gpu_must_have(self, lowered: Callable[[str], Lowering]) -> None:
         assert lowered("28") == lowered("override")
         assert lowered("29") == lowered("first")
 
-    def test_both_products_of_the_backward(self, lowered):
+    def test_both_products_of_the_backward(self, lowered: Callable[[str], Lowering]) -> None:
         assert lowered("backward").candidates == [("mm", ["mm"]), ("mm", ["mm"])]
         overridden = lowered("backward override")
         assert [len(names) > 10 for _, names in overridden.candidates] == [True, True]
         assert overridden.template
 
-    def test_other_dtypes(self, lowered):
+    def test_other_dtypes(self, lowered: Callable[[str], Lowering]) -> None:
         assert len(lowered("float32").names("triton")) > 10
 
-    def test_a_product_that_inductor_computes_without_a_gemm(self, lowered):
+    def test_a_product_that_inductor_computes_without_a_gemm(
+        self, lowered: Callable[[str], Lowering]
+    ) -> None:
         without = lowered("k=1")
         # Releases differ; none may fail, and candidates and code must agree.
         assert bool(without.candidates) == without.template
 
-    def test_what_is_sent_comes_back(self, lowered):
+    def test_what_is_sent_comes_back(self, lowered: Callable[[str], Lowering]) -> None:
         result = lowered("override")
         assert Lowering.from_dict(json.loads(json.dumps(result.to_dict()))) == result
 
@@ -164,67 +172,75 @@ class TestLowering:
 @pytest.mark.simulated
 class TestGraphCache:
     @pytest.fixture(autouse=True)
-    def _release(self):
+    def _release(self) -> None:
         if not NAMES_TEMPLATES:
             pytest.skip("torch 2.2 is the first with an FX graph cache")
 
-    def test_miss_miss_hit_hit_in_the_main_thread(self, lowered):
+    def test_miss_miss_hit_hit_in_the_main_thread(self, lowered: Callable[[str], Lowering]) -> None:
         steps = [lowered(f"main {step}") for step in range(4)]
         miss, hit = {"fxgraph_cache_miss": 1}, {"fxgraph_cache_hit": 1}
         assert [step.cache for step in steps] == [miss, miss, hit, hit]
         assert [step.template for step in steps] == [False, True, False, True]
         assert [step.source for step in steps[2:]] == [step.source for step in steps[:2]]
 
-    def test_a_thread_that_had_compiled_before_is_served_the_same(self, lowered):
+    def test_a_thread_that_had_compiled_before_is_served_the_same(
+        self, lowered: Callable[[str], Lowering]
+    ) -> None:
         steps = [lowered(f"worker {step}") for step in range(4)]
         assert [step.cache for step in steps] == [{"fxgraph_cache_hit": 1}] * 4
         assert [step.template for step in steps] == [False, True, False, True]
 
-    def test_another_gpu_is_never_served_the_code_of_the_first(self, lowered):
+    def test_another_gpu_is_never_served_the_code_of_the_first(
+        self, lowered: Callable[[str], Lowering]
+    ) -> None:
         assert lowered("3090 cached").cache == {"fxgraph_cache_miss": 1}
         assert lowered("3090 cached").template
 
 
 @pytest.mark.simulated
 class TestGpu:
-    def test_the_threshold_is_the_one_of_this_torch(self, seen):
+    def test_the_threshold_is_the_one_of_this_torch(self, seen: dict[str, Any]) -> None:
         assert seen["threshold"] == (STOCK_MIN_SMS)
 
-    def test_the_gate_opens_at_the_threshold(self, seen):
+    def test_the_gate_opens_at_the_threshold(self, seen: dict[str, Any]) -> None:
         assert list(seen["gates"].values()) == [False, False, True, True]
 
-    def test_a_big_gpu_passes_by_itself_and_can_be_held_back(self, lowered):
+    def test_a_big_gpu_passes_by_itself_and_can_be_held_back(
+        self, lowered: Callable[[str], Lowering]
+    ) -> None:
         assert lowered("3090").template
         assert lowered("3090 held back").candidates == [("mm", ["mm"])]
 
     @pytest.mark.skipif(not CHECKS_BFLOAT16, reason="2.3 compiles bfloat16 for every GPU")
-    def test_a_dtype_that_torch_does_not_compile_for_the_gpu(self, seen):
+    def test_a_dtype_that_torch_does_not_compile_for_the_gpu(self, seen: dict[str, Any]) -> None:
         assert seen["T4 declined"] == (
             f"torch {torch.__version__} does not compile bfloat16 for Tesla T4 "
             "(compute capability 7.5)"
         )
 
 
-def test_nothing_is_installed_where_inductor_is_imported_already():
+def test_nothing_is_installed_where_inductor_is_imported_already() -> None:
     before = vars(torch.cuda).copy()
     with pytest.raises(SimulationError, match=r"before torch\._dynamo|pip install"):
         install_gpu(catalogue.find("RTX 3060"))
     assert vars(torch.cuda) == before
 
 
-def test_nothing_is_lowered_without_a_simulated_gpu():
+def test_nothing_is_lowered_without_a_simulated_gpu() -> None:
     with pytest.raises(SimulationError, match="install_gpu"):
         lower(16, 16, 16)
 
 
-def test_the_table_of_tritons_agrees_with_what_this_torch_asks_for():
+def test_the_table_of_tritons_agrees_with_what_this_torch_asks_for() -> None:
     declared = toolchain.declared_triton()
     if declared is None:
         pytest.skip(f"torch {torch.__version__} asks for no Triton")
-    assert declared.specifier == toolchain.tabulated_triton(torch.__version__).specifier
+    tabulated = toolchain.tabulated_triton(torch.__version__)
+    assert tabulated is not None
+    assert declared.specifier == tabulated.specifier
 
 
-def test_the_package_does_not_need_the_simulation():
+def test_the_package_does_not_need_the_simulation() -> None:
     source = (
         "import sys, inductor_override; sys.exit('inductor_override.simulation' in sys.modules)"
     )

@@ -8,13 +8,14 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
 
 
-def test_the_table_is_generated_from_the_results():
+def test_the_table_is_generated_from_the_results() -> None:
     done = subprocess.run(
         [sys.executable, str(ROOT / "tools" / "table.py"), "--check"],
         capture_output=True,
@@ -24,7 +25,7 @@ def test_the_table_is_generated_from_the_results():
     assert done.returncode == 0, done.stdout
 
 
-def test_every_release_of_the_data_was_run():
+def test_every_release_of_the_data_was_run() -> None:
     results = json.loads((ROOT / "compat" / "results.json").read_text())
     with (ROOT / "inductor_override" / "data" / "releases.csv").open(newline="") as file:
         wanted = {row["torch"] for row in csv.DictReader(file) if row["python"]}
@@ -32,12 +33,12 @@ def test_every_release_of_the_data_was_run():
 
 
 @pytest.fixture
-def outcomes(monkeypatch):
+def outcomes(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(ROOT / "tools"))
     return importlib.import_module("outcomes")
 
 
-def test_what_a_report_says_of_each_capability(outcomes, tmp_path):
+def test_what_a_report_says_of_each_capability(outcomes: ModuleType, tmp_path: Path) -> None:
     report = tmp_path / "report.xml"
     report.write_text(
         """<testsuite>
@@ -55,7 +56,7 @@ def test_what_a_report_says_of_each_capability(outcomes, tmp_path):
     assert found["threads"] == {"result": "fail", "reason": "no test of it was run"}
 
 
-def test_every_capability_names_tests_that_there_are(outcomes):
+def test_every_capability_names_tests_that_there_are(outcomes: ModuleType) -> None:
     for capability, beginnings in outcomes.table().items():
         for beginning in beginnings:
             file, _, name = beginning.partition("::")

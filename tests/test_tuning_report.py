@@ -9,12 +9,16 @@ import os
 import subprocess
 import sys
 import types
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import torch._inductor.config as config
+from conftest import InThread
 from this_torch import HAS_FEEDBACK, HAS_FX_CACHE, VALUES_PER_THREAD
 
 import inductor_override as io
@@ -24,23 +28,31 @@ from inductor_override.tuning_report import hand_in
 
 tells = pytest.mark.skipif(not HAS_FEEDBACK, reason="torch tells what was tuned from 2.6 on")
 RUN = (sys.executable, "-m", "inductor_override", "run")
+Product = tuple[str, tuple[str, ...]]
+"""Operation and sizes."""
+Tune = Callable[..., Product]
+RunProgram = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def another_mm(a, b, *, out):
+def another_mm(a: torch.Tensor, b: torch.Tensor, *, out: torch.Tensor) -> torch.Tensor:
     """A second candidate, so that there is something to choose from without a C++ compiler."""
     return torch.mm(a, b, out=out)
 
 
-WITH_TWO = {"max_autotune_gemm": True, "external_matmul": [another_mm], "fx_graph_cache": False}
+WITH_TWO: dict[str, Any] = {
+    "max_autotune_gemm": True,
+    "external_matmul": [another_mm],
+    "fx_graph_cache": False,
+}
 _sizes = itertools.count(8)
 
 
 @pytest.fixture
-def tune():
+def tune() -> Iterator[Tune]:
     """Compile a product of a size of its own, since torch times each problem once."""
     torch._dynamo.reset()
 
-    def run(size=None):
+    def run(size: int | None = None) -> Product:
         size = size or next(_sizes)
         matrix = torch.randn(size, size)
         fresh = types.FunctionType((lambda x: x @ x).__code__.replace(), globals())
@@ -51,12 +63,12 @@ def tune():
     torch._dynamo.reset()
 
 
-def tuned_in(scope):
+def tuned_in(scope: io.Scope) -> list[Product]:
     return [(each.op, each.sizes) for each in scope.report().tuned]
 
 
 @tells
-def test_a_scope_tells_what_was_tuned_in_it_and_how_long_it_took(tune):
+def test_a_scope_tells_what_was_tuned_in_it_and_how_long_it_took(tune: Tune) -> None:
     with io.override(min_sms=0, **WITH_TWO) as scope:
         problem = tune()
     assert tuned_in(scope) == [problem]
@@ -66,8 +78,13 @@ def test_a_scope_tells_what_was_tuned_in_it_and_how_long_it_took(tune):
     assert (operation.dtype, operation.candidates, operation.failed) == ("float32", 2, 0)
     kinds = {each.name: each.kind for each in operation.fastest}
     assert kinds == {"mm": LIBRARY, "another_mm": OTHER}
-    assert operation.library.name == "mm"
-    assert operation.winner.milliseconds <= operation.fastest[1].milliseconds
+    library, winner, other = operation.library, operation.winner, operation.fastest[1]
+    assert library is not None
+    assert library.name == "mm"
+    assert winner is not None
+    assert winner.milliseconds is not None
+    assert other.milliseconds is not None
+    assert winner.milliseconds <= other.milliseconds
     noted = torch._dynamo.utils.compilation_time_metrics
     assert report.seconds == pytest.approx(
         noted["mm_template_autotuning"][-1] + noted["mm_template_precompiling"][-1]
@@ -78,7 +95,7 @@ def test_a_scope_tells_what_was_tuned_in_it_and_how_long_it_took(tune):
 
 
 @tells
-def test_what_torch_kept_the_times_of_is_told_apart(tune):
+def test_what_torch_kept_the_times_of_is_told_apart(tune: Tune) -> None:
     size = next(_sizes)
     with io.override(min_sms=0, **WITH_TWO) as scope:
         tune(size)
@@ -91,7 +108,7 @@ def test_what_torch_kept_the_times_of_is_told_apart(tune):
 
 
 @tells
-def test_a_scope_counts_its_own_and_the_process_counts_all(tune):
+def test_a_scope_counts_its_own_and_the_process_counts_all(tune: Tune) -> None:
     before = io.report()
     with io.override(min_sms=0, **WITH_TWO) as outer:
         first = tune()
@@ -109,8 +126,10 @@ def test_a_scope_counts_its_own_and_the_process_counts_all(tune):
 
 
 @tells
-def test_what_another_thread_tunes_counts_where_the_scope_holds(tune, in_thread):
-    def elsewhere():
+def test_what_another_thread_tunes_counts_where_the_scope_holds(
+    tune: Tune, in_thread: InThread
+) -> None:
+    def elsewhere() -> Product:
         with config.patch(WITH_TWO):
             return tune()
 
@@ -122,12 +141,12 @@ def test_what_another_thread_tunes_counts_where_the_scope_holds(tune, in_thread)
 
 
 @tells
-def test_who_else_listens_to_torch_goes_on_and_nothing_else_is_left(tune):
+def test_who_else_listens_to_torch_goes_on_and_nothing_else_is_left(tune: Tune) -> None:
     from torch._inductor import select_algorithm
 
     heard = []
 
-    def saver(*args):
+    def saver(*args: object) -> None:
         heard.append(args)
 
     select_algorithm.add_feedback_saver(saver)
@@ -143,7 +162,7 @@ def test_who_else_listens_to_torch_goes_on_and_nothing_else_is_left(tune):
 
 
 @pytest.mark.skipif(not HAS_FX_CACHE, reason="torch keeps graphs on disk from 2.3 on")
-def test_a_graph_from_a_cache_is_counted_as_one(compiled):
+def test_a_graph_from_a_cache_is_counted_as_one(compiled: Callable[..., Any]) -> None:
     for hits in (0, 1):
         torch._dynamo.reset()
         with io.override(min_sms=7, fx_graph_cache=True, max_fusion_size=61) as scope:
@@ -152,7 +171,7 @@ def test_a_graph_from_a_cache_is_counted_as_one(compiled):
     assert "; 1 graph from torch's caches; " in scope.report().line()
 
 
-def test_the_gate_is_counted(ask):
+def test_the_gate_is_counted(ask: Callable[[], bool]) -> None:
     with io.override(min_sms=0) as scope:
         ask()
         with io.override(min_sms=100):
@@ -160,14 +179,16 @@ def test_the_gate_is_counted(ask):
     assert scope.report().line().startswith("the gate was asked 2 times, and was open 1 time; ")
 
 
-def test_where_torch_does_not_tell_the_report_says_so(compiled):
+def test_where_torch_does_not_tell_the_report_says_so(compiled: Callable[..., Any]) -> None:
     with io.override(min_sms=0) as scope:
         compiled()
     said = "what was tuned is not known: torch tells from 2.6 on" in scope.report().line()
     assert said is not HAS_FEEDBACK
 
 
-def test_one_line_in_the_log_for_who_wants_it(compiled, caplog):
+def test_one_line_in_the_log_for_who_wants_it(
+    compiled: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
     with io.override(min_sms=0):
         compiled()
     assert "1 graph " not in caplog.text
@@ -181,7 +202,14 @@ def test_one_line_in_the_log_for_who_wants_it(compiled, caplog):
     assert line.startswith("inductor-override: override(min_sms=3): the gate was not asked; ")
 
 
-def an_operation(op="mm", winner=TRITON, ms=1.0, library=1.5, failed=3, seconds=2.0):
+def an_operation(
+    op: str = "mm",
+    winner: str = TRITON,
+    ms: float = 1.0,
+    library: float = 1.5,
+    failed: int = 3,
+    seconds: float = 2.0,
+) -> Tuned:
     timed = Timed("<mm>" if winner == LIBRARY else "triton_mm_4", winner, ms)
     return Tuned(
         op,
@@ -195,13 +223,13 @@ def an_operation(op="mm", winner=TRITON, ms=1.0, library=1.5, failed=3, seconds=
     )
 
 
-def a_report(*tuned):
+def a_report(*tuned: Tuned) -> io.TuningReport:
     counts = Counts(consulted=2, passed=2, graphs=1)
     counts.tuned += tuned
     return io.TuningReport.of(counts)
 
 
-def test_the_line_and_the_table_say_who_won_by_how_much_and_at_which_price():
+def test_the_line_and_the_table_say_who_won_by_how_much_and_at_which_price() -> None:
     mm = an_operation()
     lost = an_operation("addmm", LIBRARY, 1.5, failed=0)
     report = replace(a_report(mm, replace(mm, seconds=0.0), lost), told=True)
@@ -218,25 +246,25 @@ def test_the_line_and_the_table_say_who_won_by_how_much_and_at_which_price():
     assert "&lt;mm&gt;" in report._repr_html_()
 
 
-def test_one_problem_with_two_winners_has_two_rows():
+def test_one_problem_with_two_winners_has_two_rows() -> None:
     report = replace(a_report(an_operation(), an_operation(winner=LIBRARY, ms=1.5)), told=True)
     rows = [line for line in str(report).splitlines() if "64x32, 32x16" in line]
     assert len(rows) == 2
 
 
-def test_graphs_that_were_compiled_are_told_from_those_of_caches():
+def test_graphs_that_were_compiled_are_told_from_those_of_caches() -> None:
     report = replace(a_report(), graphs=3, graphs_from_cache=1)
     assert "; 2 graphs compiled, 1 graph from torch's caches; " in report.line()
 
 
-def test_the_report_says_why_nothing_could_gain(tune):
+def test_the_report_says_why_nothing_could_gain(tune: Tune) -> None:
     with io.override(min_sms=0, max_autotune=True) as scope:
         tune()
     assert scope.report().cause == "all with inputs on the CPU, but the gate is asked for GPUs only"
     assert "The graphs: all with inputs on the CPU" in str(scope.report())
 
 
-def test_an_operation_of_which_no_candidate_could_run():
+def test_an_operation_of_which_no_candidate_could_run() -> None:
     none = Tuned("mm", ("2x2", "2x2"), "float16", (), 4, 4, None, 1.0)
     report = replace(a_report(none), told=True)
     assert report.line().endswith("1 operation tuned in 1.0 s; 4 of 4 candidates could not run")
@@ -263,11 +291,13 @@ if "forks" in sys.argv:
 
 
 @pytest.fixture
-def run_program(tmp_path):
+def run_program(tmp_path: Path) -> RunProgram:
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
 
-    def run(*options, argv=("compiles",)):
+    def run(
+        *options: str, argv: tuple[str, ...] = ("compiles",)
+    ) -> subprocess.CompletedProcess[str]:
         fresh = {
             **os.environ,
             "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache"),
@@ -283,7 +313,7 @@ def run_program(tmp_path):
     return run
 
 
-def test_run_reports_each_process_in_a_file(run_program, tmp_path):
+def test_run_reports_each_process_in_a_file(run_program: RunProgram, tmp_path: Path) -> None:
     file = tmp_path / "tuned.jsonl"
     file.write_text("of a run before\n")
     done = run_program("--report", str(file), "--", argv=("compiles", "forks"))
@@ -295,13 +325,17 @@ def test_run_reports_each_process_in_a_file(run_program, tmp_path):
     assert [each["op"] for each in found["tuned"]] == ["mm"] * HAS_FEEDBACK
 
 
-def test_run_reports_on_standard_error_also_that_nothing_was_compiled(run_program):
+def test_run_reports_on_standard_error_also_that_nothing_was_compiled(
+    run_program: RunProgram,
+) -> None:
     said = run_program("--report", "--", argv=()).stderr
     assert "inductor-override: report of process" in said
     assert "the gate was not asked; 0 graphs compiled" in said
 
 
-def test_a_file_that_is_gone_at_the_end_stops_nothing(tmp_path, monkeypatch, capsys):
+def test_a_file_that_is_gone_at_the_end_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("INDUCTOR_OVERRIDE_REPORT", str(tmp_path / "gone" / "tuned.jsonl"))
     hand_in(a_report(), always=True)
     assert "no report in" in capsys.readouterr().err
@@ -314,7 +348,7 @@ def test_a_file_that_is_gone_at_the_end_stops_nothing(tmp_path, monkeypatch, cap
         ("no/such/folder/tuned.jsonl", "cannot be written: No such file or directory"),
     ],
 )
-def test_a_file_that_cannot_be_meant(run_program, given, said):
+def test_a_file_that_cannot_be_meant(run_program: RunProgram, given: str, said: str) -> None:
     done = run_program("--report", given, "--")
     assert done.returncode == 2
     assert said in " ".join(done.stderr.split())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch._inductor.config as config
 from conftest import Snapshot
@@ -28,7 +30,7 @@ def depth(function: object) -> int:
     return count
 
 
-def test_one_layer_while_it_is_open_none_before_and_after(no_trace):
+def test_one_layer_while_it_is_open_none_before_and_after(no_trace: Snapshot) -> None:
     assert {depth(f) for f in patched()} == {0}
     with io.override(min_sms=0):
         assert {depth(f) for f in patched()} == {1}
@@ -39,14 +41,14 @@ def test_one_layer_while_it_is_open_none_before_and_after(no_trace):
     assert no_trace.differences() == []
 
 
-def test_an_exception_restores_all(no_trace):
+def test_an_exception_restores_all(no_trace: Snapshot) -> None:
     with pytest.raises(ZeroDivisionError), io.override(min_sms=0, **{EXTRA: False}):
         with io.override(min_sms=1):
             raise ZeroDivisionError
     assert no_trace.differences() == []
 
 
-def test_an_option_that_nobody_had_set_is_unset_again():
+def test_an_option_that_nobody_had_set_is_unset_again() -> None:
     if not CONFIG_HAS_ENTRIES:
         pytest.skip("before torch 2.6 there is no difference between unset and set to the default")
     from torch.utils import _config_module
@@ -59,7 +61,7 @@ def test_an_option_that_nobody_had_set_is_unset_again():
     else:
         entry.user_override = unset
 
-        def read():
+        def read() -> object:
             return entry.user_override
 
     with io.override(min_sms=0, max_autotune_gemm_backends="TRITON"):
@@ -68,7 +70,7 @@ def test_an_option_that_nobody_had_set_is_unset_again():
 
 
 @pytest.mark.skipif(not OPTIONS_IMPLY_OTHERS, reason="options imply others from 2.15 on")
-def test_an_option_that_implies_others_is_unset_again(no_trace):
+def test_an_option_that_implies_others_is_unset_again(no_trace: Snapshot) -> None:
     with io.override(min_sms=0, numerics="strict"):
         assert config.emulate_precision_casts is True
     assert config.emulate_precision_casts is False
@@ -76,7 +78,7 @@ def test_an_option_that_implies_others_is_unset_again(no_trace):
     assert no_trace.differences() == []
 
 
-def test_a_value_that_the_user_had_set_comes_back():
+def test_a_value_that_the_user_had_set_comes_back() -> None:
     before = getattr(config, EXTRA)
     with config.patch({EXTRA: False}):
         with io.override(min_sms=0, **{EXTRA: True}):
@@ -85,7 +87,7 @@ def test_a_value_that_the_user_had_set_comes_back():
     assert getattr(config, EXTRA) is before
 
 
-def test_exits_in_any_order(no_trace):
+def test_exits_in_any_order(no_trace: Snapshot) -> None:
     one, two, three = (io.override(min_sms=n) for n in (1, 2, 3))
     one.__enter__()
     two.__enter__()
@@ -99,7 +101,7 @@ def test_exits_in_any_order(no_trace):
     assert no_trace.differences() == []
 
 
-def test_extra_options_in_any_order(no_trace):
+def test_extra_options_in_any_order(no_trace: Snapshot) -> None:
     before = getattr(config, EXTRA)
     one = io.override(min_sms=1, **{EXTRA: not before})
     two = io.override(min_sms=2)
@@ -116,7 +118,7 @@ def test_extra_options_in_any_order(no_trace):
     assert no_trace.differences() == []
 
 
-def test_the_end_of_an_older_scope_leaves_what_rules_alone():
+def test_the_end_of_an_older_scope_leaves_what_rules_alone() -> None:
     older, younger = io.override(min_sms=1), io.override(min_sms=2)
     older.__enter__()
     younger.__enter__()
@@ -127,7 +129,9 @@ def test_the_end_of_an_older_scope_leaves_what_rules_alone():
     younger.__exit__(None, None, None)
 
 
-def test_one_scope_object_can_be_nested_and_used_again(ask, no_trace):
+def test_one_scope_object_can_be_nested_and_used_again(
+    ask: Callable[[], bool], no_trace: Snapshot
+) -> None:
     scope = io.override(min_sms=0)
     for _ in range(2):
         with scope:
@@ -139,12 +143,12 @@ def test_one_scope_object_can_be_nested_and_used_again(ask, no_trace):
     assert no_trace.differences() == []
 
 
-def test_leaving_a_scope_that_is_not_open_is_an_error():
+def test_leaving_a_scope_that_is_not_open_is_an_error() -> None:
     with pytest.raises(RuntimeError, match="is not open"):
         io.override(min_sms=0).__exit__(None, None, None)
 
 
-def test_a_key_that_someone_else_adds_meanwhile_stays():
+def test_a_key_that_someone_else_adds_meanwhile_stays() -> None:
     """torch_npu adds options of its own; they are not ours to remove."""
     name = "someone_elses_option"
     with io.override(min_sms=0):
@@ -155,7 +159,7 @@ def test_a_key_that_someone_else_adds_meanwhile_stays():
     del config._config[name]
 
 
-def test_snapshot_sees_a_trace():
+def test_snapshot_sees_a_trace() -> None:
     """The oracle of this file is no rubber stamp."""
     before = Snapshot()
     io.enable(min_sms=0)

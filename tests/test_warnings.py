@@ -6,7 +6,10 @@ import asyncio
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable
 from contextlib import AsyncExitStack, ExitStack
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -18,34 +21,34 @@ def here() -> int:
     return sys._getframe(1).f_lineno
 
 
-def a_with_block():
+def a_with_block() -> int:
     with io.override(min_sms=0):
         return here() - 1
 
 
-def nested():
+def nested() -> int:
     with io.override(min_sms=0):
         with io.override(min_sms=1):
             line = here() - 2
     return line
 
 
-def an_exit_stack():
+def an_exit_stack() -> int:
     with ExitStack() as stack:
         line = here() - 1
         stack.enter_context(io.override(min_sms=0))
     return line
 
 
-def an_exit_stack_that_is_closed():
+def an_exit_stack_that_is_closed() -> int:
     stack = ExitStack()
     stack.enter_context(io.override(min_sms=0))
     stack.close()
     return here() - 1
 
 
-def an_async_exit_stack():
-    async def main():
+def an_async_exit_stack() -> int:
+    async def main() -> int:
         async with AsyncExitStack() as stack:
             line = here() - 1
             stack.enter_context(io.override(min_sms=0))
@@ -54,45 +57,45 @@ def an_async_exit_stack():
     return asyncio.run(main())
 
 
-def an_exit_by_hand():
+def an_exit_by_hand() -> int:
     scope = io.override(min_sms=0).__enter__()
     scope.__exit__(None, None, None)
     return here() - 1
 
 
-def an_isolated_one():
+def an_isolated_one() -> int:
     with io.override(min_sms=0, isolate=True):
         return here() - 1
 
 
-def a_function():
+def a_function() -> int:
     line = here() + 2
 
     @io.override(min_sms=0)
-    def step():
+    def step() -> None:
         pass
 
     step()
     return line
 
 
-def a_coroutine():
+def a_coroutine() -> int:
     line = here() + 2
 
     @io.override(min_sms=0)
-    async def step():
+    async def step() -> None:
         pass
 
     asyncio.run(step())
     return line
 
 
-def a_method():
+def a_method() -> int:
     class Thing:
         line = here() + 2
 
         @io.override(min_sms=0)
-        def step(self):
+        def step(self) -> None:
             pass
 
     Thing().step()
@@ -107,7 +110,7 @@ def a_method():
     ],
     ids=lambda use: use.__name__,
 )
-def test_nothing_compiled_warns_at_the_users_line(use):
+def test_nothing_compiled_warns_at_the_users_line(use: Callable[[], int]) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         line = use()
@@ -119,10 +122,10 @@ def test_nothing_compiled_warns_at_the_users_line(use):
     assert "isolate=True" in str(said[0].message)
 
 
-def test_a_scope_that_was_never_entered_warns_where_it_was_made():
+def test_a_scope_that_was_never_entered_warns_where_it_was_made() -> None:
     """Not where it is dropped, which may be in someone else's code."""
 
-    def make():
+    def make() -> int:
         scope = io.override(min_sms=0)
         assert scope.consulted == 0
         return here() - 2
@@ -133,7 +136,7 @@ def test_a_scope_that_was_never_entered_warns_where_it_was_made():
     assert "with override(...):" in str(caught[0].message)
 
 
-def test_a_copy_that_was_never_entered_warns_where_it_was_made(tmp_path):
+def test_a_copy_that_was_never_entered_warns_where_it_was_made(tmp_path: Path) -> None:
     """Also at the bottom of the stack."""
     program = tmp_path / "program.py"
     program.write_text(
@@ -151,7 +154,7 @@ def test_a_copy_that_was_never_entered_warns_where_it_was_made(tmp_path):
     assert f"{program}:5: NoEffectWarning" in done.stderr
 
 
-def test_it_is_said_at_the_end_of_the_process_too(tmp_path):
+def test_it_is_said_at_the_end_of_the_process_too(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text("import inductor_override as io\nscope = io.override(min_sms=0)\n")
     done = subprocess.run(
@@ -161,7 +164,7 @@ def test_it_is_said_at_the_end_of_the_process_too(tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_a_decorated_function_that_never_compiles_warns_at_its_own_line():
+def test_a_decorated_function_that_never_compiles_warns_at_its_own_line() -> None:
     @io.override(min_sms=0)
     def step() -> None:
         pass
@@ -172,10 +175,10 @@ def test_a_decorated_function_that_never_compiles_warns_at_its_own_line():
             step()
     [one] = [c for c in caught if c.category is NoEffectWarning]
     assert one.filename == __file__
-    assert one.lineno == step.__wrapped__.__code__.co_firstlineno
+    assert one.lineno == cast(Any, step).__wrapped__.__code__.co_firstlineno
 
 
-def test_a_scope_that_is_dropped_while_it_is_open_stays_open_and_says_so(tmp_path):
+def test_a_scope_that_is_dropped_while_it_is_open_stays_open_and_says_so(tmp_path: Path) -> None:
     """A finalizer runs at any time, in any thread: it changes nothing."""
     program = tmp_path / "program.py"
     program.write_text(

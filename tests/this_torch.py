@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-RELEASE = tuple(int(part) for part in torch.__version__.split(".")[:2])
+_MAJOR, _MINOR = torch.__version__.split(".")[:2]
+RELEASE = (int(_MAJOR), int(_MINOR))
 
 
 def _from(major: int, minor: int) -> bool:

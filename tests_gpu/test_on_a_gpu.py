@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,11 +22,11 @@ from inductor_override.tuning import TRITON, Tuned, listening
 SHUT = 100_000
 
 
-def product(a, b):
+def product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return torch.relu(a @ b)
 
 
-def tuned_under(min_sms, **how):
+def tuned_under(min_sms: int, **how: Any) -> tuple[list[Tuned], io.Scope]:
     """What the tuner timed, with the gate open from `min_sms` on; the outputs are checked."""
     torch._dynamo.reset()
     a, b = (torch.randn(512, 512, device="cuda", dtype=torch.float16) for _ in range(2))
@@ -37,11 +39,11 @@ def tuned_under(min_sms, **how):
     return found, scope
 
 
-def kinds(found):
+def kinds(found: list[Tuned]) -> set[str]:
     return {timed.kind for each in found for timed in each.fastest}
 
 
-def test_the_gate_is_open_or_shut_as_asked_and_torch_is_left_as_it_was():
+def test_the_gate_is_open_or_shut_as_asked_and_torch_is_left_as_it_was() -> None:
     import torch._inductor.utils as utils
 
     before = utils.is_big_gpu
@@ -55,13 +57,13 @@ def test_the_gate_is_open_or_shut_as_asked_and_torch_is_left_as_it_was():
     assert not io.status().installed
 
 
-def test_the_number_of_sms_of_this_gpu_is_the_threshold():
+def test_the_number_of_sms_of_this_gpu_is_the_threshold() -> None:
     sms = torch.cuda.get_device_properties(0).multi_processor_count
     assert tuned_under(sms)[1].passed > 0
     assert tuned_under(sms + 1)[1].passed == 0
 
 
-def test_artifacts_with_and_without_the_override_are_kept_apart():
+def test_artifacts_with_and_without_the_override_are_kept_apart() -> None:
     hits = []
     for min_sms in (SHUT, 0, SHUT, 0):
         counters.clear()
@@ -70,12 +72,12 @@ def test_artifacts_with_and_without_the_override_are_kept_apart():
     assert hits == [0, 0, 1, 1]
 
 
-def test_a_forced_template_computes_what_the_library_computes():
+def test_a_forced_template_computes_what_the_library_computes() -> None:
     found, _ = tuned_under(0, max_autotune_gemm_backends="TRITON")
     assert kinds(found) == {TRITON}
 
 
-def test_a_training_step_is_tuned_forward_and_backward():
+def test_a_training_step_is_tuned_forward_and_backward() -> None:
     torch._dynamo.reset()
     model = torch.nn.Linear(256, 256, device="cuda", dtype=torch.float16)
     found: list[Tuned] = []
@@ -87,7 +89,7 @@ def test_a_training_step_is_tuned_forward_and_backward():
 
 
 @pytest.mark.parametrize("arm", ["min_sms=0", f"min_sms={SHUT}"])
-def test_compare_measures_on_the_device(tmp_path, arm):
+def test_compare_measures_on_the_device(tmp_path: Path, arm: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "inductor_override", "compare", "--shape", "512x512x512", "--json"]
         + ["--arm", "stock", "--arm", arm, "--rounds", "2", "--seconds", "0.2"]
