@@ -1,6 +1,7 @@
 # Two commands do everything on a fresh machine with Python 3.10 or newer and make:
 #   make demo    what the override changes for an RTX 3060, without having one
-#   make test    the tests, on one release of torch
+#   make test    the tests that take up to 4 seconds each, on one release of torch
+#   make test-slow  the others
 #   make test-gpu  those that need a CUDA GPU; elsewhere they are skipped, with the reason
 # TORCH="torch==2.9.1" make test takes another release; matrix takes them all, one by one.
 
@@ -12,14 +13,17 @@ DOORS ?= transformers accelerate lightning diffusers ray
 BIN := $(VENV)/bin
 PURELIB := import sysconfig; print(sysconfig.get_path('purelib'))
 
-.PHONY: demo docs doors test test-gpu lint package cells matrix table clean
+.PHONY: demo docs doors test test-slow test-gpu lint package cells matrix table clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
 	$(BIN)/inductor-override explain
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+test-slow: $(VENV)/installed
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
 
 test-gpu: $(VENV)/installed
 	$(BIN)/python -m pytest tests_gpu

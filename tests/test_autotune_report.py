@@ -83,6 +83,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str]
     return json.loads(done.stdout.splitlines()[-1]), done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.simulated
 class TestReport:
     def test_it_lists_the_candidates_of_the_override(

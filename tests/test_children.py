@@ -95,6 +95,7 @@ def in_child_mode(how: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 @needs_children
 @pytest.mark.parametrize("how", ["", "PROGRESSIVE+"])
 def test_a_compile_child_lowers_with_the_parents_value(tmp_path: Path, how: str) -> None:
@@ -132,6 +133,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @needs_children
 def test_a_compile_child_without_the_package_is_named_with_the_remedy(tmp_path: Path) -> None:
     (tmp_path / "hidden.py").write_text(

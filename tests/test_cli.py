@@ -55,6 +55,7 @@ def answer(triton: None) -> subprocess.CompletedProcess[str]:
     return done
 
 
+@pytest.mark.slow
 @pytest.mark.simulated
 class TestExplain:
     def test_works_without_any_argument(self, answer: subprocess.CompletedProcess[str]) -> None:
@@ -123,6 +124,7 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.simulated
 @captures_models
 def test_a_model_of_the_users_own(triton: None, model_file: Path, tmp_path: Path) -> None:
@@ -142,6 +144,7 @@ def test_a_model_of_the_users_own(triton: None, model_file: Path, tmp_path: Path
     assert page.read_text("utf-8").startswith("<!doctype html>")
 
 
+@pytest.mark.slow
 @captures_models
 @pytest.mark.parametrize(
     ("arguments", "first_line", "more"),

@@ -60,6 +60,7 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["compare", "--device", "cpu", *arguments])
 
 
+@pytest.mark.slow
 def test_wrong_results_and_arms_that_change_nothing_are_never_timed(folder: Path) -> None:
     done = run(
         *("--module", "my_model.py:build", "--arm", "stock", "--arm", "min_sms=0"),
@@ -91,6 +92,7 @@ def test_wrong_results_and_arms_that_change_nothing_are_never_timed(folder: Path
     assert list(Path().glob("*torchinductor*")) == []
 
 
+@pytest.mark.slow
 def test_nothing_in_force_is_exit_6_before_anything_is_timed(folder: Path) -> None:
     """What the model prints does not get among the answers of its process, nor on stdout."""
     done = subprocess.run(
@@ -132,6 +134,7 @@ def test_what_cannot_be_compared_is_one_line_and_exit_2(
     assert not (folder / "cache").exists() or not list((folder / "cache").rglob("*.json"))
 
 
+@pytest.mark.slow
 def test_a_model_that_differs_from_process_to_process_is_refused(folder: Path) -> None:
     done = run("--module", "my_model.py:unseeded", "--rounds", "1")
     assert done.exit_code == 4, done.output

@@ -75,6 +75,7 @@ def verdict_of(pairs: Pairs, min_effect: float = 0.01) -> str:
     return judge(result)[0].verdict
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", NOISES)
 def test_identical_arms_are_called_different_in_at_most_one_experiment_of_twenty(
     noise: Noise,

@@ -159,6 +159,7 @@ def doctor(*arguments: str, code: str = "", **environment: str) -> subprocess.Co
     )
 
 
+@pytest.mark.slow
 def test_a_named_gpu_and_the_exit_status() -> None:
     done = doctor("doctor", "--gpu", "RTX 3060", "--json")
     assert done.returncode == 1
@@ -170,6 +171,7 @@ def test_a_named_gpu_and_the_exit_status() -> None:
     assert 'explain --gpu "NVIDIA GeForce RTX 3060"' in refused["do"]
 
 
+@pytest.mark.slow
 def test_a_snippet_at_the_gate_is_named_and_the_variable_is_told_to_be_on() -> None:
     snippet = "import torch._inductor.utils as u\ndef mine(*a): return True\nu.is_big_gpu = mine"
     done = doctor("doctor", code=snippet, **VARIABLE)
@@ -179,11 +181,13 @@ def test_a_snippet_at_the_gate_is_named_and_the_variable_is_told_to_be_on() -> N
     assert "code: threshold-alone" in done.stdout
 
 
+@pytest.mark.slow
 def test_nothing_to_do() -> None:
     done = doctor("doctor")
     assert (done.returncode, "Nothing to do." in done.stdout) == (0, True), done.stdout
 
 
+@pytest.mark.slow
 def test_a_torch_that_is_not_supported_ends_with_3() -> None:
     done = doctor("doctor", code="import torch._inductor.utils as u\ndel u.is_big_gpu")
     assert done.returncode == 3
@@ -207,6 +211,7 @@ if "fail" in sys.argv:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("argument", "codes", "said"),
     [
@@ -230,6 +235,7 @@ def test_a_program_is_run_as_it_is_and_told_of(
     assert list(tmp_path.iterdir()) == [program]
 
 
+@pytest.mark.slow
 def test_a_report_for_people(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)

@@ -81,6 +81,7 @@ out = dict(at_import=at_import, value=value, layers=layers, live=status.live,
 PRINT = "print(json.dumps(out))"
 
 
+@pytest.mark.slow
 @by_entry_point
 def test_it_is_in_force_and_inductor_is_not_imported_for_it() -> None:
     modules = "import json, sys, torch; print(json.dumps(sorted(sys.modules)))"
@@ -97,6 +98,7 @@ def test_it_is_in_force_and_inductor_is_not_imported_for_it() -> None:
     assert "inductor_override" not in said
 
 
+@pytest.mark.slow
 @by_entry_point
 def test_it_decides(run_with_torch: RunWithTorch) -> None:
     ask = """
@@ -287,6 +289,7 @@ out["verdict"] = io.status().verdict
     assert "NoEffectWarning" not in said
 
 
+@pytest.mark.slow
 @by_entry_point
 def test_a_bad_value_of_the_switch_is_said() -> None:
     seen, said = run(SEEN + PRINT, **{VARIABLE: "0", DISABLE: "maybe"})

@@ -24,7 +24,7 @@ from inductor_override.simulation import SimulationError, toolchain
 from inductor_override.workload.errors import WorkloadError
 from inductor_override.workload.model import load
 
-pytestmark = pytest.mark.simulated
+pytestmark = [pytest.mark.simulated, pytest.mark.slow]
 captures_models = pytest.mark.skipif(
     not CAPTURES_MODELS, reason="models are captured, and candidates compiled, from torch 2.6 on"
 )
@@ -59,8 +59,13 @@ class Mlp(torch.nn.Module):
 
 @pytest.fixture(scope="module")
 def reports() -> Explanation:
-    """Of an RTX 3060, a T4 and an H100, whose gate is open."""
-    return explain(Problem(1024, 1024, 1024), gpu=["RTX 3060", "T4", "H100 PCIe"])
+    return explain(Problem(1024, 1024, 1024), gpu="RTX 3060")
+
+
+@pytest.fixture(scope="module")
+def others() -> Explanation:
+    """Of a T4 and an H100, whose gate is open: with few candidates, which take long for a T4."""
+    return explain(Problem(16, 64, 32), gpu=["T4", "H100 PCIe"])
 
 
 def facts(report: Explanation, gpu: int = 0, problem: int = 0) -> dict[str, Any]:
@@ -106,25 +111,25 @@ class TestOneProduct:
 
     @captures_models
     def test_a_t4_gains_nothing_where_triton_uses_no_tensor_cores(
-        self, reports: Explanation
+        self, others: Explanation
     ) -> None:
         """Told by the machine code: Triton 3.2 used them, 3.4 and later do not."""
-        override = facts(reports, gpu=1)["override"]
+        override = facts(others, gpu=0)["override"]
         if override["tensor_cores"]:
-            assert reports.verdicts["Tesla T4"] == "worth-trying"
+            assert others.verdicts["Tesla T4"] == "worth-trying"
         else:
             assert override["spill"] > 0
-            assert reports.verdicts["Tesla T4"] in ("no-tensor-cores", "nothing-fits")
+            assert others.verdicts["Tesla T4"] in ("no-tensor-cores", "nothing-fits")
 
-    def test_a_gpu_whose_gate_is_open(self, reports: Explanation) -> None:
-        assert reports.verdicts["NVIDIA H100 PCIe"] == "gate-open-anyway"
-        assert reports.gpus[2].gate_open == (True, True)
-        assert facts(reports, gpu=2)["stock"]["triton"] > 0
+    def test_a_gpu_whose_gate_is_open(self, others: Explanation) -> None:
+        assert others.verdicts["NVIDIA H100 PCIe"] == "gate-open-anyway"
+        assert others.gpus[1].gate_open == (True, True)
+        assert facts(others, gpu=1)["stock"]["triton"] > 0
 
     def test_the_report_is_the_same_as_json(self, reports: Explanation) -> None:
         data = json.loads(json.dumps(reports.to_dict()))
         assert data["schema"] == 1
-        assert [gpu["sms"] for gpu in data["gpus"]] == [28, 40, 114]
+        assert [gpu["sms"] for gpu in data["gpus"]] == [28]
         assert {"op", "m", "n", "k", "batch", "dtype", "count", "flops_share", "epilogue"} <= set(
             data["problems"][0]
         )
@@ -133,10 +138,10 @@ class TestOneProduct:
         assert "mm 1024x1024x1024 float16" in str(reports)
 
     @captures_models
-    def test_a_gpu_alone_has_the_same_answer_from_the_disk(self, reports: Explanation) -> None:
+    def test_a_gpu_alone_has_the_same_answer_from_the_disk(self, others: Explanation) -> None:
         """Its kernels are its own, whatever was lowered for other GPUs in the same run."""
-        again = explain(Problem(1024, 1024, 1024), gpu="H100 PCIe")
-        assert again.to_dict()["gpus"][0] == reports.to_dict()["gpus"][2]
+        again = explain(Problem(16, 64, 32), gpu="H100 PCIe")
+        assert again.to_dict()["gpus"][0] == others.to_dict()["gpus"][1]
 
     def test_bytes_of_a_product_alone(self) -> None:
         report = explain(Problem(64, 4096, 1024, epilogue="none"), compile_candidates=False)

@@ -268,6 +268,7 @@ def with_inductor() -> Iterator[Zygote]:
         yield zygote
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", ["theirs", "ours"])
 def test_a_package_that_assigns_when_it_is_imported(
     first: str, tmp_path: Path, with_inductor: Zygote

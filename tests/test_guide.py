@@ -28,6 +28,7 @@ def blocks(page: Path) -> list[tuple[str, str]]:
 WITH_CODE = [page for page in PAGES if any(not why for why, _ in blocks(page))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", WITH_CODE, ids=lambda page: page.name)
 def test_the_blocks_of_a_page_run_one_after_the_other(page: Path, tmp_path: Path) -> None:
     program = tmp_path / "page.py"

@@ -299,6 +299,7 @@ def test_what_is_drawn_covers_every_kind_and_is_valid() -> None:
     check(draw(OnlyDrawn, 150), each=10)
 
 
+@pytest.mark.slow
 def test_any_sequence_of_steps(capsys: pytest.CaptureFixture[str]) -> None:
     histories = draw(Lifecycle, 50, anew=EXPLORE)
     check(histories, each=0)

@@ -15,6 +15,7 @@ from inductor_override.simulation import SimulationError, toolchain
 
 pytestmark = [
     pytest.mark.simulated,
+    pytest.mark.slow,
     pytest.mark.skipif(
         not INTERPRETER_COUNTS, reason="Triton's interpreter before torch 2.9 fails with numpy 2"
     ),

@@ -50,6 +50,7 @@ def program(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_it_is_in_force_in_the_command_and_its_children(tmp_path: Path) -> None:
     """A start-up file of the user's own runs; fork, spawn and a plain child process see it too."""
     (tmp_path / "sitecustomize.py").write_text("import os; os.environ['THEIRS'] = 'ran'\n")
@@ -82,6 +83,7 @@ if __name__ == "__main__":
     assert not [path for path in seen["path"] if path.endswith("startup")]
 
 
+@pytest.mark.slow
 def test_torchrun_has_it_in_each_rank(tmp_path: Path) -> None:
     program = tmp_path / "rank.py"
     program.write_text(
@@ -133,6 +135,7 @@ def test_a_signal_that_ends_the_command_ends_run() -> None:
         assert (done.returncode, done.stdout) == (-getattr(signal, f"SIG{name}"), "")
 
 
+@pytest.mark.slow
 def test_a_command_that_is_a_python_program_with_options_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(
         REPORT + "def test_it():\n    assert report()['value'] == 28 and io.status().live\n"
@@ -208,6 +211,7 @@ def test_a_misspelled_option_is_not_taken_for_the_command() -> None:
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_it_says_that_everything_is_switched_off() -> None:
     show = f"import torch._inductor.config as c; print(hasattr(c, {OPTION!r}), c.size_asserts)"
     done = run(

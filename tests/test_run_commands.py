@@ -14,6 +14,7 @@ from test_run import RUN, run
 from inductor_override.cli import reach
 
 
+@pytest.mark.slow
 def test_what_it_set_is_taken_back_by_disable(tmp_path: Path) -> None:
     """And no layer of ours stays anywhere: torch's modules import names from each other."""
     program = tmp_path / "program.py"
@@ -57,6 +58,7 @@ def test_an_interpreter_that_is_not_there_is_127(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_one_of_inductors_modules_as_the_program() -> None:
     done = run("--", sys.executable, "-m", "torch._inductor.compile_fx")
     assert done.returncode == 0, done.stderr

@@ -52,6 +52,7 @@ def test_status_on_the_command_line() -> None:
     assert rows["override"].strip() == "off: torch decides"
 
 
+@pytest.mark.slow
 def test_status_as_json_with_the_variable_set() -> None:
     done = run(
         *("-m", "inductor_override", "status", "--json"),
@@ -69,6 +70,7 @@ def test_status_as_json_with_the_variable_set() -> None:
     assert facts["verdict"] == "on: GPUs with 28 SMs or more pass"
 
 
+@pytest.mark.slow
 def test_status_exits_with_3_on_a_torch_of_another_shape() -> None:
     code = (
         "import torch._inductor.utils as utils; del utils.is_big_gpu\n"
@@ -94,6 +96,7 @@ def test_status_tells_why_a_torch_is_not_supported(monkeypatch: pytest.MonkeyPat
     assert (io.status().live, io.status().problem) == (True, None)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not HAS_TRACE, reason="torch has a structured trace from 2.3 on")
 def test_the_override_is_in_torchs_trace(tmp_path: Path) -> None:
     code = """

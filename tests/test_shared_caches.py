@@ -63,6 +63,7 @@ def compile_there() -> Iterator[Callable[..., str]]:
         yield compile_it
 
 
+@pytest.mark.slow
 def test_processes_that_share_a_folder_find_their_own_again(
     compile_there: Callable[..., str], tmp_path: Path
 ) -> None:
@@ -70,6 +71,7 @@ def test_processes_that_share_a_folder_find_their_own_again(
     assert seen == ["miss", "miss", "hit", "hit"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not PORTABLE, reason="torch.compiler.save_cache_artifacts came with 2.7")
 def test_artifacts_are_hit_under_the_same_override_and_not_without_it(
     compile_there: Callable[..., str], tmp_path: Path

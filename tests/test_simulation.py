@@ -110,6 +110,7 @@ def lowered(seen: dict[str, Any]) -> Callable[[str], Lowering]:
     return lambda name: Lowering.from_dict(seen[name])
 
 
+@pytest.mark.slow
 @pytest.mark.simulated
 class TestLowering:
     def test_torch_alone_has_one_candidate_and_calls_the_vendor(
@@ -169,6 +170,7 @@ class TestLowering:
         assert Lowering.from_dict(json.loads(json.dumps(result.to_dict()))) == result
 
 
+@pytest.mark.slow
 @pytest.mark.simulated
 class TestGraphCache:
     @pytest.fixture(autouse=True)
@@ -197,6 +199,7 @@ class TestGraphCache:
         assert lowered("3090 cached").template
 
 
+@pytest.mark.slow
 @pytest.mark.simulated
 class TestGpu:
     def test_the_threshold_is_the_one_of_this_torch(self, seen: dict[str, Any]) -> None:

@@ -313,6 +313,7 @@ def run_program(tmp_path: Path) -> RunProgram:
     return run
 
 
+@pytest.mark.slow
 def test_run_reports_each_process_in_a_file(run_program: RunProgram, tmp_path: Path) -> None:
     file = tmp_path / "tuned.jsonl"
     file.write_text("of a run before\n")

@@ -178,6 +178,7 @@ def test_a_decorated_function_that_never_compiles_warns_at_its_own_line() -> Non
     assert one.lineno == cast(Any, step).__wrapped__.__code__.co_firstlineno
 
 
+@pytest.mark.slow
 def test_a_scope_that_is_dropped_while_it_is_open_stays_open_and_says_so(tmp_path: Path) -> None:
     """A finalizer runs at any time, in any thread: it changes nothing."""
     program = tmp_path / "program.py"
