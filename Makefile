@@ -13,7 +13,7 @@ DOORS ?= transformers accelerate lightning diffusers ray
 BIN := $(VENV)/bin
 PURELIB := import sysconfig; print(sysconfig.get_path('purelib'))
 
-.PHONY: demo docs doors test test-slow test-gpu lint package cells matrix table clean
+.PHONY: demo docs doors test test-slow test-gpu lint mutants package cells matrix table clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -42,6 +42,11 @@ docs: $(VENV)/installed
 doors: .doors/installed
 	PATH="$(CURDIR)/.doors/bin:$(CURDIR)/$(BIN):$$PATH" python -m pytest tests_doors
 
+# Changes the code in one place after another, and sees whether a test fails: half an hour.
+mutants: $(VENV)/installed
+	$(BIN)/python -m pip install -q -e '.[mutants]'
+	$(BIN)/python tools/mutants.py
+
 # Wheel and sdist, checked, and the wheel used in an empty environment.
 package: $(VENV)/installed
 	$(BIN)/python tools/package.py
@@ -64,8 +69,9 @@ clean:
 
 # torch first and by itself: the package takes any torch from 2.0 on, and would take the newest.
 $(VENV)/installed: pyproject.toml
+	@echo "Once: $(TORCH) and the package go into $(VENV), a download of 0.3 to 3 GB by platform."
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q $(TORCH) numpy setuptools
+	$(BIN)/python -m pip install $(TORCH) numpy setuptools
 	$(BIN)/python -m pip install -q -e '.[test,lint,cells]'
 	touch $@
 

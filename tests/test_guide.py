@@ -51,10 +51,10 @@ def test_every_block_compiles() -> None:
 
 
 def test_links_within_the_repository_lead_somewhere() -> None:
-    missing = []
-    for page in PAGES:
-        text = page.read_text("utf-8")
-        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
-            if not (page.parent / target).exists():
-                missing.append(f"{page.name}: {target}")
+    missing = [
+        f"{page.name}: {target}"
+        for page in PAGES
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
+        if not (page.parent / target).exists()
+    ]
     assert missing == []

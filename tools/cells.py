@@ -36,7 +36,7 @@ SAME_EVERYWHERE = (
     *("test_catalogue.py", "test_cli.py", "test_explain.py", "test_numbers.py", "test_page.py"),
     *("test_compare.py", "test_compare_cpu.py", "test_compare_page.py", "test_compare_verdict.py"),
     *("test_clocks.py", "test_comparison_statistics.py", "test_recommend.py", "test_table.py"),
-    *("test_doctor.py", "test_fuzz.py", "test_guide.py"),
+    *("test_doctor.py", "test_fuzz.py", "test_guide.py", "test_terminals.py"),
 )
 SUMMARY = re.compile(r" in [0-9.]+s( \([0-9:]+\))?( =+)?$")
 SHOWN = ("torch", "triton", "wrapt")

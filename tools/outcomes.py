@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import xml.etree.ElementTree as ElementTree
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -20,7 +20,7 @@ def capabilities(report: Path) -> dict[str, dict[str, str]]:
     """For each capability `{"result": ...}`, with the reason where it does not apply."""
     cases = [
         (f"{_module(case.get('classname') or '')}::{case.get('name')}", case)
-        for case in ElementTree.parse(report).iter("testcase")
+        for case in ET.parse(report).iter("testcase")
     ]
     found = {}
     for capability, beginnings in table().items():
@@ -42,8 +42,8 @@ def _module(classname: str) -> str:
 
 
 def any_passed(report: Path) -> bool:
-    return any(not len(case) for case in ElementTree.parse(report).iter("testcase"))
+    return any(not len(case) for case in ET.parse(report).iter("testcase"))
 
 
-def _names(cases: list[ElementTree.Element]) -> str:
+def _names(cases: list[ET.Element]) -> str:
     return ", ".join(str(case.get("name")) for case in cases)

@@ -78,15 +78,18 @@ def use(wheel: Path) -> None:
     tests = [f"tests/{name}" for name in TESTS]
     last = run(python, "-m", "pytest", "-q", "-n2", "--dist=loadfile", *tests, cwd=elsewhere)
     check(True, f"tests from the wheel: {last.strip().splitlines()[-1]}")
-    target = WORK / "target"
-    run(python, "-m", "pip", "install", "-q", "--no-deps", "--target", target, wheel)
-    run(python, "-m", "pip", "uninstall", "-q", "-y", "inductor-override")
     asked = (
-        f"import sys, os; sys.path.insert(0, {str(target)!r})\n"
+        "import sys, os; sys.path[:0] = sys.argv[1:]\n"
         "os.environ['TORCHINDUCTOR_MAX_AUTOTUNE_GEMM_MIN_SMS'] = '7'\n"
         "import torch._inductor.config as c; print(c.max_autotune_gemm_min_sms)"
     )
-    check(run(python, "-c", asked).strip() == "7", "the entry point of `pip install --target`")
+    target = WORK / "target"
+    run(python, "-m", "pip", "install", "-q", "--no-deps", "--target", target, wheel)
+    run(python, "-m", "pip", "uninstall", "-q", "-y", "inductor-override")
+    found = run(python, "-c", asked, target).strip()
+    check(found == "7", "the entry point of `pip install --target`")
+    run(python, "-m", "pip", "install", "-q", "--no-deps", "-e", ROOT)
+    check(run(python, "-c", asked).strip() == "7", "the entry point of `pip install -e`")
 
 
 def main() -> None:

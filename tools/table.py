@@ -1,4 +1,4 @@
-"""Write docs/compatibility.md and the README's short table from compat/results.json.
+"""Write docs/compatibility.md and the README's sentence from compat/results.json.
 
 python tools/table.py            # write
 python tools/table.py --check    # exit 1 if what is written is not what the results say
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import textwrap
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -69,15 +70,13 @@ def page(results: dict[str, Any]) -> str:
 
 
 def short(results: dict[str, Any]) -> str:
-    """One row for each patch module."""
-    lines = ["| torch | patch module | runs | result |", "|---|---|---|---|"]
-    modules = dict.fromkeys(result["patch_module"] for result in results.values())
-    for module in modules:
-        mine = {k: r for k, r in results.items() if r["patch_module"] == module}
-        bad = [k for k, r in mine.items() if r["outcome"] != "passed"]
-        verdict = f"failing on {', '.join(bad)}" if bad else "all tests pass"
-        lines.append(f"| {', '.join(mine)} | `{module}` | {len(mine)} | {verdict} |")
-    return "\n".join([*lines, ""])
+    """Which releases pass all tests, in a sentence."""
+    passed = [name for name, result in results.items() if result["outcome"] == "passed"]
+    failed = [name for name in results if name not in passed]
+    text = f"All tests pass on {len(passed)} releases: {', '.join(passed)}."
+    if failed:
+        text += f" Tests fail on {', '.join(failed)}."
+    return textwrap.fill(text, 100) + "\n"
 
 
 def _mark(found: dict[str, str], notes: dict[str, int]) -> str:

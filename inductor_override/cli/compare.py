@@ -224,7 +224,7 @@ def _measured(result: Result, output: Path | None, resume: bool, budget: float |
             keep,
             budget=budget,
             progress=progress,
-            notice=lambda text: click.echo(text, err=True),
+            notice=console.say,
         )
     click.echo(f"kept in {kept}", err=True)
     return result

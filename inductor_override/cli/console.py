@@ -19,3 +19,9 @@ def stdout() -> Console:
 def stderr() -> Console:
     """For what is said meanwhile."""
     return Console(stderr=True, highlight=False)
+
+
+def say(sentence: str) -> None:
+    """Print a line on standard error: folded between words in a terminal, elsewhere one line."""
+    to = stderr()
+    to.print(sentence, markup=False, emoji=False, soft_wrap=not to.is_terminal)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,8 @@ from typing import IO, Any
 import click
 from rich.errors import ConsoleError
 
+from inductor_override.cli import console
+
 _OF_WRONG_DATA = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 
 
@@ -18,7 +19,7 @@ class EndError(click.ClickException):
     """Ends the command with one message, without click's usage lines around it."""
 
     def show(self, file: IO[Any] | None = None) -> None:
-        click.echo(f"error: {self.message}", file=file or sys.stderr)
+        console.say(f"error: {self.message}")
 
 
 class CannotError(EndError):

@@ -14,7 +14,7 @@ import click
 
 import inductor_override
 from inductor_override.child_environment import with_override
-from inductor_override.cli import parameters, reach
+from inductor_override.cli import console, parameters, reach
 from inductor_override.cli.errors import CannotError, EndError, UnsupportedError
 from inductor_override.cli.settings import checked_settings
 from inductor_override.request.environment import switched_off
@@ -117,9 +117,9 @@ def run(
     if report:
         environment |= {ENV_REPORT: report, ENV_REPORT_BY: str(os.getpid())}
     if switched_off():
-        click.echo(f"inductor-override: the override is off: {ENV_DISABLE}=1", err=True)
+        console.say(f"inductor-override: the override is off: {ENV_DISABLE}=1")
     if notice := reach.notice(command, environment):
-        click.echo(f"inductor-override: {notice}", err=True)
+        console.say(f"inductor-override: {notice}")
     _restore_signals()
     try:
         _execute(program, command, environment)

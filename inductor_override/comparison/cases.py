@@ -173,10 +173,10 @@ def seed() -> None:
     random.seed(_SEED)
     torch.manual_seed(_SEED)
     try:
-        import numpy
+        import numpy as np
     except ImportError:
         return
-    numpy.random.seed(_SEED)
+    np.random.seed(_SEED)
 
 
 def _problem(op: str, args: Sequence[Any]) -> Problem:

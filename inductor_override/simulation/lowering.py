@@ -68,7 +68,7 @@ def trace(function: Any, sizes: list[tuple[int, ...]], dtype: str) -> CudaGraph:
         inputs = [torch.empty(s, device="cuda", dtype=getattr(torch, dtype)) for s in sizes]
         # A lambda: a function's annotations go into the graph and cannot be pickled from there,
         # and Inductor bypasses its cache for a graph that it cannot pickle.
-        module = make_fx(lambda *given: function(*given), decompositions)(*inputs)
+        module = make_fx(lambda *given: function(*given), decompositions)(*inputs)  # noqa: PLW0108
     return CudaGraph("inference", module, inputs, fake_mode)
 
 

@@ -44,7 +44,7 @@ def load(spec: str) -> Any:
         raise WorkloadError(f"{spec!r} is not valid; allowed: {_FORM}")
     if not where.endswith(".py") and Path(where).is_file():
         raise WorkloadError(f"{where} is no file of Python; allowed: {_FORM}")
-    with _users_code(f"importing {where} failed"):
+    with _UsersCode(f"importing {where} failed"):
         module = _module(where)
     found = module
     for part in name.split("."):
@@ -88,7 +88,7 @@ def build(
                 f"{name} is {type(source).__name__}, neither a torch.nn.Module nor a function that "
                 "returns one"
             )
-        with _users_code(f"{name}() raised an error"):
+        with _UsersCode(f"{name}() raised an error"):
             made = _called(source, device)
     if isinstance(made, tuple) and 2 <= len(made) <= 3:
         made, given, given_kwargs = (*made, {})[:3]
@@ -101,7 +101,7 @@ def build(
         )
     name = type(made).__qualname__
     if device == META:
-        with _users_code(f"{name} cannot be copied without its weights"):
+        with _UsersCode(f"{name} cannot be copied without its weights"):
             module = _on_meta(made)
     else:
         module = _on_device(made, device)
@@ -146,7 +146,7 @@ def _installed(filename: str) -> bool:
     return any(each in filename for each in libraries)
 
 
-class _users_code:
+class _UsersCode:
     """Turn whatever the user's code raises in the block into a WorkloadError."""
 
     def __init__(self, message: str) -> None:

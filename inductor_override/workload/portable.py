@@ -95,8 +95,8 @@ def from_portable(graph: PortableGraph) -> Any:
     for op, name, target, args, kwargs in _rows(graph.nodes, nodes):
         if op == "get_attr":
             setattr(constants, name, target)
-            target = name
-        nodes[name] = made.create_node(op, target, args, kwargs, name)
+        called = name if op == "get_attr" else target
+        nodes[name] = made.create_node(op, called, args, kwargs, name)
     return torch.fx.GraphModule(constants, made)
 
 

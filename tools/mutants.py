@@ -1,0 +1,217 @@
+"""Mutation testing: change the code in one place, and see whether a test fails.
+
+    pip install cosmic-ray
+    python tools/mutants.py                       # the rooms that decide, on the torch at hand
+    python tools/mutants.py hooks/gate.py --jobs 4
+
+Cosmic Ray says what to change. Its own runner would start Python and import torch for each mutant;
+here a process that has imported torch forks for each. Writes compat/mutants.json: how many of each
+file were killed, and the change of each survivor.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import difflib
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "inductor_override"
+RESULTS = ROOT / "compat" / "mutants.json"
+MODULES = (
+    *("request/min_sms.py", "request/inductor_options.py", "request/environment.py"),
+    *("hooks/gate.py", "open_scopes.py", "scope.py", "users_code.py"),
+    *("config_store/base.py", "config_store/stand_ins.py", "config_store/entries.py"),
+    *("config_store/context_entries.py", "config_store/plain_dicts.py"),
+)
+# Quick ones first: the first failure ends a mutant.
+TESTS = (
+    *("bad_input", "gate", "option", "scope", "process_wide", "unpatching", "overlap"),
+    *("config_functions", "config_readers", "caches", "isolate", "lowering", "late_backward"),
+    *("patches", "interrupts", "foreign", "lifecycle_properties", "warnings", "doors"),
+    *("tuning_report", "seeing_it", "environment"),
+)
+LIMIT = 300
+"""Seconds for the tests of one mutant; one that takes longer is killed."""
+
+
+def mutants(path: Path) -> Iterator[tuple[str, str]]:
+    """(operator, changed source) for each change that is one."""
+    from cosmic_ray.ast import ast_nodes, get_ast
+    from cosmic_ray.mutating import mutate_code
+    from cosmic_ray.plugins import get_operator, operator_names
+
+    source = path.read_text("utf-8")
+    seen = {_meaning(source)}
+    for name in operator_names():
+        if get_operator(name).arguments():
+            continue
+        operator = get_operator(name)()
+        count = sum(len(list(operator.mutation_positions(n))) for n in ast_nodes(get_ast(source)))
+        for occurrence in range(count):
+            changed = mutate_code(source, operator, occurrence)
+            # Cosmic Ray changes annotations too, and calls two changes by different names that
+            # give the same code.
+            if changed is not None and (meaning := _meaning(changed)) not in seen:
+                seen.add(meaning)
+                yield name.partition("/")[2], changed
+
+
+def _meaning(source: str) -> str:
+    """The code without what nobody can see: annotations; `is` where `==` says the same of None."""
+
+    class Strip(ast.NodeTransformer):
+        def visit_AnnAssign(self, node: ast.AnnAssign) -> Any:
+            self.generic_visit(node)
+            node.annotation = ast.Constant(None)
+            return node
+
+        def visit_arg(self, node: ast.arg) -> Any:
+            node.annotation = None
+            return node
+
+        def visit_FunctionDef(self, node: ast.FunctionDef) -> Any:
+            self.generic_visit(node)
+            node.returns = None
+            return node
+
+        def visit_Compare(self, node: ast.Compare) -> Any:
+            self.generic_visit(node)
+            same: dict[type, type] = {ast.Is: ast.Eq, ast.IsNot: ast.NotEq}
+            node.ops = [same.get(type(each), type(each))() for each in node.ops]
+            return node
+
+    try:
+        return ast.dump(Strip().visit(ast.parse(source)))
+    except SyntaxError as error:
+        return f"no Python: {error}"
+
+
+def prepare() -> None:
+    """Import what each mutant's tests would import, but for the package."""
+    os.environ.update(TORCH_DEVICE_BACKEND_AUTOLOAD="0", TORCHINDUCTOR_COMPILE_THREADS="1")
+    os.environ["TORCHINDUCTOR_VEC_ISA_OK"] = "1"
+    import torch
+
+    def of(name: str) -> Any:
+        # torch keeps references to these two when it is imported, and conftest.py replaces them.
+        return lambda device=None: getattr(sys.modules["conftest"], name)(device)
+
+    torch.cuda.get_device_properties = of("_properties")
+    torch.cuda.get_device_capability = lambda device=None: (8, 6)
+    import hypothesis.stateful  # noqa: F401
+    import pytest  # noqa: F401
+    import torch._dynamo.backends.common
+    import torch._inductor.compile_fx
+    import wrapt  # noqa: F401
+
+    del os.environ["TORCH_DEVICE_BACKEND_AUTOLOAD"]
+
+
+def test(folder: Path) -> int:
+    """In a process of its own: run the tests on the package in `folder`."""
+    sys.path.insert(0, str(folder))
+    os.environ.update(TMPDIR=str(folder), PYTHONPATH=str(folder), PYTHONDONTWRITEBYTECODE="1")
+    tempfile.tempdir = None
+    import pytest
+
+    tests = [str(ROOT / "tests" / f"test_{name}.py") for name in TESTS]
+    quiet = ["-q", "-x", "-p", "no:cacheprovider", "-m", "not slow", f"--rootdir={ROOT}"]
+    return int(pytest.main([*quiet, *tests]))
+
+
+class Run:
+    """The tests on the package with one changed file, in a process of its own."""
+
+    def __init__(self, module: str, operator: str, source: str) -> None:
+        self.module, self.operator, self.source = module, operator, source
+        self.folder = Path(tempfile.mkdtemp(prefix="inductor-override-mutant-"))
+        copy = self.folder / "inductor_override"
+        shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+        (copy / module).write_text(source, "utf-8")
+        self.process = os.fork()
+        if self.process == 0:
+            status = 70
+            try:
+                os.setsid()
+                output = os.open(self.folder / "output", os.O_WRONLY | os.O_CREAT)
+                for number in (1, 2):
+                    os.dup2(output, number)
+                signal.alarm(LIMIT)
+                os.chdir(self.folder)
+                status = test(self.folder)
+            finally:
+                os._exit(status)
+
+    def end(self, status: int) -> str:
+        """The change, if no test has failed; else nothing."""
+        output = (self.folder / "output").read_text("utf-8", "replace")
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if os.waitstatus_to_exitcode(status):
+            return "" if self.operator else output[-5000:]
+        return f"{self.operator}: {_change(PACKAGE / self.module, self.source)}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("modules", nargs="*", default=MODULES)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    asked = parser.parse_args()
+    waiting = [(m, *each) for m in asked.modules for each in mutants(PACKAGE / m)]
+    prepare()
+    import torch
+
+    counts = Counter(module for module, _, _ in waiting)
+    began, total = time.monotonic(), len(waiting)
+    first = asked.modules[0]
+    unchanged = Run(first, "", (PACKAGE / first).read_text("utf-8"))
+    status = os.waitpid(unchanged.process, 0)[1]
+    said = unchanged.end(status)
+    if status:
+        print(f"the tests fail without a change: {said}")
+        return 1
+    print(f"{total} mutants; without a change: {time.monotonic() - began:.0f} s", flush=True)
+    survivors: dict[str, list[str]] = {module: [] for module in asked.modules}
+    running: dict[int, Run] = {}
+    while waiting or running:
+        while waiting and len(running) < asked.jobs:
+            run = Run(*waiting.pop(0))
+            running[run.process] = run
+        process, status = os.wait()
+        run = running.pop(process)
+        if change := run.end(status):
+            survivors[run.module].append(change)
+            left = len(waiting) + len(running)
+            print(f"{total - left} of {total}: survived: {run.module} {change}", flush=True)
+    results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    for module, lived in survivors.items():
+        count = counts[module]
+        print(f"{module}: {count - len(lived)} of {count} killed")
+        version = torch.__version__.partition("+")[0]
+        results[module] = {"torch": version, "mutants": count, "survivors": lived}
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    return 0
+
+
+def _change(path: Path, source: str) -> str:
+    lines = difflib.unified_diff(
+        path.read_text("utf-8").splitlines(), source.splitlines(), lineterm="", n=0
+    )
+    return " | ".join(line.strip() for line in lines if line[0] in "+-" and line[:3] not in _HEADS)
+
+
+_HEADS = ("+++", "---")
+
+if __name__ == "__main__":
+    sys.exit(main())
