@@ -85,4 +85,4 @@ def test_without_a_clock_the_reason_is_kept(nvml: Install, broken: str) -> None:
 
 def test_without_the_extra_the_install_line_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", None)
-    assert "pip install 'inductor-override[nvml]'" in Clocks("cuda").to_dict()["why_not"]
+    assert "pip install nvidia-ml-py" in Clocks("cuda").to_dict()["why_not"]

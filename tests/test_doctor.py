@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -41,6 +42,7 @@ FINE = Machine(
         "max_autotune_prune_choices_based_on_shared_mem": False,
         "deterministic": False,
         "precompilation_timeout_seconds": 300,
+        "autotune_in_subproc": True,
     },
     precision="high",
 )
@@ -99,6 +101,18 @@ def test_a_machine_on_which_nothing_is_to_be_done() -> None:
             with_option("max_autotune_gemm_search_space", "EXHAUSTIVE"),
             NO_MODE,
             ["precompilation-timeout"],
+        ),
+        (with_option("autotune_in_subproc", False), NO_MODE, []),
+        (
+            replace(
+                FINE,
+                options={
+                    "max_autotune_gemm_search_space": "EXHAUSTIVE",
+                    "autotune_in_subproc": False,
+                },
+            ),
+            NO_MODE,
+            ["tuning-in-this-process"],
         ),
         (replace(FINE, has_driver=True), NO_MODE, ["torch-without-gpu"]),
         (
@@ -208,6 +222,10 @@ if "tuned" in sys.argv:
     torch.compile(lambda x: x @ x, mode="max-autotune")(torch.randn(8, 8))
 if "fail" in sys.argv:
     sys.exit(7)
+if "wait" in sys.argv:
+    print("waiting", file=sys.stderr, flush=True)
+    import time
+    time.sleep(60)
 """
 
 
@@ -233,6 +251,32 @@ def test_a_program_is_run_as_it_is_and_told_of(
     assert said in done.stdout
     assert "from the program" in done.stderr
     assert list(tmp_path.iterdir()) == [program]
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_program_and_doctor_tells_of_it(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    command = [sys.executable, "-m", "inductor_override", "doctor", "--json", "--"]
+    process = subprocess.Popen(
+        [*command, sys.executable, str(program), "override", "wait"],
+        start_new_session=True,  # in a terminal Ctrl-C reaches the whole group
+        # A job in the background of a script ignores it, and so would what it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    while "waiting" not in process.stderr.readline():
+        assert process.poll() is None
+    os.killpg(process.pid, signal.SIGINT)
+    output, said = process.communicate(timeout=60)
+    assert process.returncode == 1, said
+    found = json.loads(output)
+    [report] = found["examined"]["processes"]
+    assert report["graphs"] == 1
+    assert found["advice"][0]["code"] == "program-failed"
 
 
 @pytest.mark.slow

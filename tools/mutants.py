@@ -35,7 +35,17 @@ MODULES = (
     *("config_store/base.py", "config_store/stand_ins.py", "config_store/entries.py"),
     *("config_store/context_entries.py", "config_store/plain_dicts.py"),
 )
-# Quick ones first: the first failure ends a mutant.
+# The first failure ends a mutant, so the likely ones come first, and then the quick ones.
+LIKELY = {
+    "request/inductor_options.py": ("bad_input", "option"),
+    "request/environment.py": ("environment", "bad_input"),
+    "open_scopes.py": ("overlap", "scope", "lifecycle_properties"),
+    "scope.py": ("scope", "warnings", "isolate"),
+    "users_code.py": ("scope", "warnings"),
+    "config_store/entries.py": ("config_readers", "config_functions", "caches"),
+    "config_store/context_entries.py": ("unpatching", "caches", "config_readers"),
+    "config_store/plain_dicts.py": ("config_readers", "config_functions", "caches"),
+}
 TESTS = (
     *("bad_input", "gate", "option", "scope", "process_wide", "unpatching", "overlap"),
     *("config_functions", "config_readers", "caches", "isolate", "lowering", "late_backward"),
@@ -53,7 +63,7 @@ def mutants(path: Path) -> Iterator[tuple[str, str]]:
     from cosmic_ray.plugins import get_operator, operator_names
 
     source = path.read_text("utf-8")
-    seen = {_meaning(source)}
+    seen = {_meaning(source), None}
     for name in operator_names():
         if get_operator(name).arguments():
             continue
@@ -68,8 +78,11 @@ def mutants(path: Path) -> Iterator[tuple[str, str]]:
                 yield name.partition("/")[2], changed
 
 
-def _meaning(source: str) -> str:
-    """The code without what nobody can see: annotations; `is` where `==` says the same of None."""
+def _meaning(source: str) -> str | None:
+    """The code without what nobody can see: annotations; `is` where `==` says the same of None.
+
+    None: it is no Python.
+    """
 
     class Strip(ast.NodeTransformer):
         def visit_AnnAssign(self, node: ast.AnnAssign) -> Any:
@@ -94,8 +107,8 @@ def _meaning(source: str) -> str:
 
     try:
         return ast.dump(Strip().visit(ast.parse(source)))
-    except SyntaxError as error:
-        return f"no Python: {error}"
+    except SyntaxError:
+        return None
 
 
 def prepare() -> None:
@@ -119,14 +132,18 @@ def prepare() -> None:
     del os.environ["TORCH_DEVICE_BACKEND_AUTOLOAD"]
 
 
-def test(folder: Path) -> int:
+def test(folder: Path, likely: tuple[str, ...]) -> int:
     """In a process of its own: run the tests on the package in `folder`."""
     sys.path.insert(0, str(folder))
     os.environ.update(TMPDIR=str(folder), PYTHONPATH=str(folder), PYTHONDONTWRITEBYTECODE="1")
     tempfile.tempdir = None
     import pytest
 
-    tests = [str(ROOT / "tests" / f"test_{name}.py") for name in TESTS]
+    from inductor_override import autoload
+
+    autoload.activate()  # what `import torch` would have done at its end
+    names = dict.fromkeys((*likely, *TESTS))
+    tests = [str(ROOT / "tests" / f"test_{name}.py") for name in names]
     quiet = ["-q", "-x", "-p", "no:cacheprovider", "-m", "not slow", f"--rootdir={ROOT}"]
     return int(pytest.main([*quiet, *tests]))
 
@@ -150,7 +167,7 @@ class Run:
                     os.dup2(output, number)
                 signal.alarm(LIMIT)
                 os.chdir(self.folder)
-                status = test(self.folder)
+                status = test(self.folder, LIKELY.get(module, ()))
             finally:
                 os._exit(status)
 

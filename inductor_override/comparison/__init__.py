@@ -3,7 +3,7 @@
 from inductor_override.comparison import compare
 
 found = compare("my_project.model:build", arms=["stock", "min_sms=0"], rounds=10)
-found.arms[0].verdict    # FASTER, SLOWER, SAME, UNDECIDED, WRONG or NOT IN FORCE
+found.arms[0].verdict    # FASTER, SLOWER, SAME, UNDECIDED, WRONG, NOT IN FORCE or FAILED
 """
 
 from __future__ import annotations

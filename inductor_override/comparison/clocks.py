@@ -53,7 +53,7 @@ class Clocks:
             name = uuid if uuid.startswith(("GPU-", "MIG-")) else f"GPU-{uuid}"
             self._nvml, self._handle = pynvml, pynvml.nvmlDeviceGetHandleByUUID(name.encode())
         except ImportError:
-            self.why_not = "nvidia-ml-py is not installed: pip install 'inductor-override[nvml]'"
+            self.why_not = "nvidia-ml-py is not installed: pip install nvidia-ml-py"
         except Exception as error:  # a driver without NVML, an older torch
             self.why_not = f"NVML does not answer: {error}"
 

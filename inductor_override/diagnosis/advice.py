@@ -207,6 +207,16 @@ def _small_parts(machine: Machine, asked: Asked) -> Iterator[Advice]:
             "export TORCHINDUCTOR_PRECOMPILATION_TIMEOUT_SECONDS=1800",
             f"{_CONFIG}: precompilation_timeout_seconds",
         )
+    in_this_process = machine.options.get("autotune_in_subproc") is False
+    if in_this_process and machine.options.get(_SPACE) == "EXHAUSTIVE":
+        yield Advice(
+            "tuning-in-this-process",
+            f"{_SPACE} is EXHAUSTIVE, and Inductor tries its candidates in the program's process.",
+            "After one that faults (illegal memory access) CUDA serves that process no more.",
+            "export TORCHINDUCTOR_AUTOTUNE_IN_SUBPROC=1",
+            "torch/_inductor/select_algorithm.py: benchmark_choices, which says so itself from "
+            "2.13 on",
+        )
 
 
 def _others(machine: Machine, asked: Asked) -> Iterator[Advice]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -79,6 +81,8 @@ def examine(
 ) -> Examined:
     """Run a command to its end; its output is its own, and it is not changed in anything else.
 
+    Ctrl-C ends the command, and what it reports at that end is returned.
+
     Args:
         stdout: where its standard output goes, if not to this process's.
 
@@ -92,11 +96,22 @@ def examine(
         file.touch()
         # The shell becomes the command, under the process number that it has told of.
         become = f'export {ENV_REPORT_BY}=$$; exec "$@"'
-        done = subprocess.run(
-            ["/bin/sh", "-c", become, "sh", *command],
-            env=with_reports(environment, str(file)),
-            stdout=stdout,
-            check=False,
-        )
+        with _interrupts_for_the_command():
+            done = subprocess.run(
+                ["/bin/sh", "-c", become, "sh", *command],
+                env=with_reports(environment, str(file)),
+                stdout=stdout,
+                check=False,
+            )
         reports = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
     return Examined(tuple(command), done.returncode, tuple(reports))
+
+
+@contextmanager
+def _interrupts_for_the_command() -> Iterator[None]:
+    # A handler that does nothing, and not SIG_IGN: the command would inherit that.
+    before = signal.signal(signal.SIGINT, lambda number, frame: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -21,7 +21,7 @@ from inductor_override.request.names import COMPILE_FX, CONFIG, TORCH_DECIDES, U
 _OPTIONS = (
     *("max_autotune", "max_autotune_gemm", "max_autotune_gemm_backends", "deterministic"),
     *("max_autotune_conv_backends", "max_autotune_prune_choices_based_on_shared_mem"),
-    *("max_autotune_gemm_search_space", "precompilation_timeout_seconds"),
+    *("max_autotune_gemm_search_space", "precompilation_timeout_seconds", "autotune_in_subproc"),
 )
 
 
