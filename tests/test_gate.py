@@ -57,11 +57,14 @@ def test_minus_one_is_torchs_own_decision(
     with config.patch({OPTION: 0}):
         set_sms(1)
         assert ask() is True
-        with config.patch({OPTION: -1}):
-            assert ask() is False
+        for torch_decides in (-1, -2):
+            with config.patch({OPTION: torch_decides}):
+                assert ask() is False
 
 
-def test_the_device_may_be_left_out_where_torch_allows_it(set_sms: Callable[[int], None]) -> None:
+def test_the_device_may_be_left_out_where_torch_allows_it(
+    set_sms: Callable[[int], None], caplog: pytest.LogCaptureFixture
+) -> None:
     if not GATE_TAKES_DEVICE:
         pytest.skip("the argument is required before torch 2.6")
     with io.override(min_sms=28), pytest.MonkeyPatch.context() as patch:
@@ -70,6 +73,9 @@ def test_the_device_may_be_left_out_where_torch_allows_it(set_sms: Callable[[int
         assert utils.is_big_gpu() is True
         assert utils.is_big_gpu(0) is True
         assert utils.is_big_gpu(index_or_device=0) is True
+        with io.override(min_sms=29):
+            assert utils.is_big_gpu() is False
+    assert "GPU 0 has 28 SMs" in caplog.text
 
 
 def test_on_rocm_only_zero_changes_something(

@@ -136,6 +136,18 @@ def test_a_function_that_is_compiled_already_has_no_effect() -> None:
             function(torch.ones(3, 3))
 
 
+def test_a_scope_that_is_entered_again_is_judged_by_that_time_alone(
+    compiled: Callable[..., Any],
+) -> None:
+    scope = io.override(min_sms=0)
+    with scope:
+        compiled()
+        compiled()
+    with pytest.warns(NoEffectWarning), scope:
+        pass
+    assert scope.graphs_compiled == 2
+
+
 def test_an_exception_is_not_talked_over() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -332,6 +344,18 @@ def test_a_process_wide_threshold_is_said_where_it_decides(
         assert ask() is True
     assert caplog.text.count("set for the whole process by enable()") == 1
     assert "inductor-override: GPU" in caplog.text
+
+
+def test_a_threshold_that_nobody_has_set_for_the_process_is_not_said(
+    ask: Callable[[], bool], caplog: pytest.LogCaptureFixture
+) -> None:
+    io.options(min_sms=28, max_autotune_gemm=True)
+    with config.patch(max_autotune_gemm_min_sms=28):
+        assert ask() is True
+    io.enable(min_sms=28)
+    with io.override(min_sms=0):
+        assert ask() is True
+    assert "set for the whole process" not in caplog.text
 
 
 def test_the_threshold_that_would_help_is_said(

@@ -35,8 +35,12 @@ MODULES = (
     *("config_store/base.py", "config_store/stand_ins.py", "config_store/entries.py"),
     *("config_store/context_entries.py", "config_store/plain_dicts.py"),
 )
-# The first failure ends a mutant, so the likely ones come first, and then the quick ones.
+# The first failure ends a mutant, so those that are likely to fail are run first, and by themselves.
 LIKELY = {
+    "request/min_sms.py": ("bad_input", "gate"),
+    "hooks/gate.py": ("gate", "scope"),
+    "config_store/base.py": ("gate", "option"),
+    "config_store/stand_ins.py": ("config_readers", "unpatching"),
     "request/inductor_options.py": ("bad_input", "option"),
     "request/environment.py": ("environment", "bad_input"),
     "open_scopes.py": ("overlap", "scope", "lifecycle_properties"),
@@ -50,7 +54,7 @@ TESTS = (
     *("bad_input", "gate", "option", "scope", "process_wide", "unpatching", "overlap"),
     *("config_functions", "config_readers", "caches", "isolate", "lowering", "late_backward"),
     *("patches", "interrupts", "foreign", "lifecycle_properties", "warnings", "doors"),
-    *("tuning_report", "seeing_it", "environment"),
+    *("tuning_report", "seeing_it"),
 )
 LIMIT = 300
 """Seconds for the tests of one mutant; one that takes longer is killed."""
@@ -142,10 +146,12 @@ def test(folder: Path, likely: tuple[str, ...]) -> int:
     from inductor_override import autoload
 
     autoload.activate()  # what `import torch` would have done at its end
-    names = dict.fromkeys((*likely, *TESTS))
-    tests = [str(ROOT / "tests" / f"test_{name}.py") for name in names]
     quiet = ["-q", "-x", "-p", "no:cacheprovider", "-m", "not slow", f"--rootdir={ROOT}"]
-    return int(pytest.main([*quiet, *tests]))
+    for names in (likely, [name for name in TESTS if name not in likely]):
+        tests = [str(ROOT / "tests" / f"test_{name}.py") for name in names]
+        if status := int(pytest.main([*quiet, *tests])):
+            return status
+    return 0
 
 
 class Run:
@@ -167,7 +173,7 @@ class Run:
                     os.dup2(output, number)
                 signal.alarm(LIMIT)
                 os.chdir(self.folder)
-                status = test(self.folder, LIKELY.get(module, ()))
+                status = test(self.folder, LIKELY[module])
             finally:
                 os._exit(status)
 

@@ -59,7 +59,7 @@ class Gate:
             raise TypeError(problem)
         if min_sms <= TORCH_DECIDES:
             return bool(wrapped(*args, **kwargs))
-        sms = None if min_sms == 0 else self.patch.count_sms(*args, **kwargs)
+        sms = self.patch.count_sms(*args, **kwargs)
         if sms is None and min_sms:  # ROCm: torch goes by architecture, SMs say nothing
             return bool(wrapped(*args, **kwargs))
         device = next(iter((*args, *kwargs.values())), 0)
