@@ -35,7 +35,7 @@ MODULES = (
     *("config_store/base.py", "config_store/stand_ins.py", "config_store/entries.py"),
     *("config_store/context_entries.py", "config_store/plain_dicts.py"),
 )
-# The first failure ends a mutant, so those that are likely to fail are run first, and by themselves.
+# The first failure ends a mutant, so the tests that are likely to fail run first, by themselves.
 LIKELY = {
     "request/min_sms.py": ("bad_input", "gate"),
     "hooks/gate.py": ("gate", "scope"),
