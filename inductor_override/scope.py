@@ -57,7 +57,7 @@ class Scope:
         """
         if getattr(self, "_made_at", None) is None:
             return
-        if any(not entry.closed for entry in self._open):
+        if self._open:
             message = (
                 f"{self!r} was entered and never left, and nothing refers to it any more: it stays "
                 "open in this process. Use `with override(...):`, or enable(...) for the process"
@@ -186,7 +186,6 @@ class Scope:
 
     def _leave(self, entry: Entry) -> bool:
         """Take back what entering did, as far as it did it. Can be called again."""
-        entry.closed = True
         try:
             return entry.opened_in is None or entry.opened_in.close(entry)
         finally:

@@ -41,6 +41,7 @@ def test_it_decorates_functions_and_coroutine_functions(ask: Callable[[], bool])
 
     assert plain(1, y=2) == (3, True)
     assert (plain.__name__, plain.__doc__) == ("plain", "doc")
+    assert coroutine.__name__ == "coroutine"
     assert asyncio.iscoroutinefunction(coroutine)
     assert asyncio.run(coroutine(5)) == (5, True)
     assert ask() is False

@@ -78,6 +78,23 @@ def test_an_option_that_implies_others_is_unset_again(no_trace: Snapshot) -> Non
     assert no_trace.differences() == []
 
 
+@pytest.mark.skipif(
+    getattr(config._config.get("force_disable_caches"), "alias", None) is None,
+    reason="in this release the option is Inductor's own",
+)
+def test_an_option_that_is_kept_in_another_module(no_trace: Snapshot) -> None:
+    import torch.compiler.config as other
+
+    with io.override(min_sms=0, force_disable_caches=True):
+        assert config.force_disable_caches is True
+        assert other.force_disable_caches is True
+        with io.override(min_sms=0, force_disable_caches=False):
+            assert other.force_disable_caches is False
+        assert other.force_disable_caches is True
+    assert other.force_disable_caches is False
+    assert no_trace.differences() == []
+
+
 def test_a_value_that_the_user_had_set_comes_back() -> None:
     before = getattr(config, EXTRA)
     with config.patch({EXTRA: False}):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import subprocess
 import sys
 import warnings
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from this_torch import VALUES_PER_THREAD
 
 import inductor_override as io
 from inductor_override import NoEffectWarning
@@ -120,6 +122,7 @@ def test_nothing_compiled_warns_at_the_users_line(use: Callable[[], int]) -> Non
     assert len(said) == 1 + (use is nested)
     assert "no graph was compiled" in str(said[0].message)
     assert "isolate=True" in str(said[0].message)
+    assert ("per thread" in str(said[0].message)) is VALUES_PER_THREAD
 
 
 def test_a_scope_that_was_never_entered_warns_where_it_was_made() -> None:
@@ -134,6 +137,16 @@ def test_a_scope_that_was_never_entered_warns_where_it_was_made() -> None:
         line = make()
     assert [(w.filename, w.lineno) for w in caught] == [(__file__, line)]
     assert "with override(...):" in str(caught[0].message)
+
+
+def test_a_scope_that_decorates_or_was_left_is_dropped_in_silence() -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        io.override(min_sms=0)(lambda: None)
+        with io.override(min_sms=0):
+            pass
+        gc.collect()
+    assert ["no graph was compiled" in str(warning.message) for warning in caught] == [True]
 
 
 def test_a_copy_that_was_never_entered_warns_where_it_was_made(tmp_path: Path) -> None:

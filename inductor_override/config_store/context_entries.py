@@ -57,8 +57,6 @@ class ContextEntries(Entries):
         entry, token, assigned, read = prior
         if self._by_torch(key, entry):
             setattr(self.config, key, read)
-            if is_alias(entry):
-                return
         try:
             if token is None:
                 self._assign(entry, assigned)
