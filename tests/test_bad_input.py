@@ -132,3 +132,25 @@ def test_isolate_is_true_or_false() -> None:
 def test_a_number_for_a_bool_option_becomes_a_bool() -> None:
     """torch.compile(options=) takes nothing else."""
     assert io.options(min_sms=0, max_autotune=1)["max_autotune"] is True
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("TORCHINDUCTOR_MAX_AUTOTUNE_GEMM_MIN_SMS", "many", "'many' is ignored"),
+        ("TORCHINDUCTOR_MAX_AUTOTUNE_GEMM_MIN_SMS", "-2", "'-2' is ignored"),
+        ("INDUCTOR_OVERRIDE_DISABLE", "2", "'2' switches nothing off"),
+        ("INDUCTOR_OVERRIDE_DISABLE", "", None),
+        ("INDUCTOR_OVERRIDE_DISABLE", " 0 ", None),
+        ("INDUCTOR_OVERRIDE_SETTINGS", "[1]", "must be a JSON object"),
+        ("INDUCTOR_OVERRIDE_SETTINGS", "{1}", "must be a JSON object"),
+        ("INDUCTOR_OVERRIDE_SETTINGS", '{"max_autotune": true}', None),
+    ],
+)
+def test_a_variable_that_cannot_be_used_is_the_problem_that_status_names(
+    name: str, text: str, said: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, text)
+    found = io.status()
+    assert found.disabled is False
+    assert (said in (found.problem or "")) if said else found.problem is None

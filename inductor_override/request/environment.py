@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from inductor_override.request.min_sms import ALLOWED
@@ -24,9 +25,9 @@ class Environment:
     """
 
     min_sms: int | None
-    settings: dict[str, Any] = field(default_factory=dict)
-    switched_off: bool = False
-    problems: tuple[str, ...] = ()
+    settings: dict[str, Any]
+    switched_off: bool
+    problems: tuple[str, ...]
 
 
 def read_environment() -> Environment:
@@ -54,12 +55,9 @@ def _min_sms() -> tuple[int | None, str | None]:
     text = os.environ.get(ENV_OPTION, "").strip()
     if not text:
         return None, None
-    try:
-        value = int(text)
-    except ValueError:
-        value = TORCH_DECIDES - 1
-    if value >= TORCH_DECIDES:
-        return value, None
+    with suppress(ValueError):
+        if (value := int(text)) >= TORCH_DECIDES:
+            return value, None
     return None, (
         f"{ENV_OPTION}={text!r} is ignored: it must be {ALLOWED}, or -1 for torch's own decision. "
         "torch decides in this process"
@@ -70,10 +68,7 @@ def _settings() -> tuple[dict[str, Any], str | None]:
     text = os.environ.get(ENV_SETTINGS, "").strip()
     if not text:
         return {}, None
-    try:
-        settings = json.loads(text)
-    except ValueError:
-        settings = None
-    if isinstance(settings, dict):
-        return settings, None
+    with suppress(ValueError):
+        if isinstance(settings := json.loads(text), dict):
+            return settings, None
     return {}, f"{ENV_SETTINGS} is ignored: it must be a JSON object of Inductor options"
