@@ -153,6 +153,18 @@ def test_a_context_copied_in_a_scope_that_has_ended(lowered: list[int | None]) -
     assert lowered == [5, 3]
 
 
+def test_what_is_asked_in_a_copied_context_is_not_counted_for_a_scope_that_has_ended(
+    ask: Callable[[], bool],
+) -> None:
+    with io.override(min_sms=0) as ended:
+        copied = contextvars.copy_context()
+        ask()
+    with io.override(min_sms=0) as open_now:
+        copied.run(ask)
+    assert ended.consulted == 1
+    assert open_now.consulted == (0 if VALUES_PER_THREAD else 1)
+
+
 def test_a_copied_context_does_not_bring_back_the_value_of_an_earlier_time(
     lowered: list[int | None],
 ) -> None:

@@ -95,6 +95,23 @@ def test_a_scope_tells_what_was_tuned_in_it_and_how_long_it_took(tune: Tune) -> 
 
 
 @tells
+def test_the_log_tells_of_that_time_alone_when_a_scope_is_entered_again(
+    tune: Tune, caplog: pytest.LogCaptureFixture
+) -> None:
+    scope = io.override(min_sms=0, **WITH_TWO)
+    with caplog.at_level(logging.INFO, "inductor_override"):
+        with scope:
+            tune()
+            tune()
+        with scope:
+            tune()
+    first, second = (r.getMessage() for r in caplog.records if "tuned in" in r.getMessage())
+    assert "2 operations tuned in" in first
+    assert "1 operation tuned in" in second
+    assert len(scope.report().tuned) == 3
+
+
+@tells
 def test_what_torch_kept_the_times_of_is_told_apart(tune: Tune) -> None:
     size = next(_sizes)
     with io.override(min_sms=0, **WITH_TWO) as scope:

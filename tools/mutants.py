@@ -193,8 +193,6 @@ def main() -> int:
     asked = parser.parse_args()
     waiting = [(m, *each) for m in asked.modules for each in mutants(PACKAGE / m)]
     prepare()
-    import torch
-
     counts = Counter(module for module, _, _ in waiting)
     began, total = time.monotonic(), len(waiting)
     first = asked.modules[0]
@@ -217,14 +215,20 @@ def main() -> int:
             survivors[run.module].append(change)
             left = len(waiting) + len(running)
             print(f"{total - left} of {total}: survived: {run.module} {change}", flush=True)
-    results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    for module, lived in survivors.items():
-        count = counts[module]
-        print(f"{module}: {count - len(lived)} of {count} killed")
-        version = torch.__version__.partition("+")[0]
-        results[module] = {"torch": version, "mutants": count, "survivors": lived}
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+        at_work = {each.module for each in running.values()} | {each[0] for each in waiting}
+        if run.module not in at_work:
+            record(run.module, counts[run.module], survivors[run.module])
     return 0
+
+
+def record(module: str, count: int, survivors: list[str]) -> None:
+    import torch
+
+    print(f"{module}: {count - len(survivors)} of {count} killed", flush=True)
+    results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    version = torch.__version__.partition("+")[0]
+    results[module] = {"torch": version, "mutants": count, "survivors": survivors}
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
 
 
 def _change(path: Path, source: str) -> str:
