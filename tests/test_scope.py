@@ -350,7 +350,7 @@ def test_a_process_wide_threshold_is_said_where_it_decides(
 def test_a_threshold_that_nobody_has_set_for_the_process_is_not_said(
     ask: Callable[[], bool], caplog: pytest.LogCaptureFixture
 ) -> None:
-    io.options(min_sms=28, max_autotune_gemm=True)
+    io.options(min_sms=28, max_autotune=True)
     with config.patch(max_autotune_gemm_min_sms=28):
         assert ask() is True
     io.enable(min_sms=28)
