@@ -120,3 +120,11 @@ def test_the_core_has_seven_floors_and_knows_nothing_of_the_rest() -> None:
         for other in others:
             here, there = room_of(module), room_of(other)
             assert here == there or floors[there] < floors[here], (module, other)
+
+
+def test_the_files_that_the_map_names_are_there() -> None:
+    files = [path.as_posix() for path in PACKAGE.rglob("*.py")]
+    files += [path.as_posix() for path in DOCUMENT.parent.parent.glob("tests/*.py")]
+    named = set(re.findall(r"`([\w/]+\.py)`", DOCUMENT.read_text("utf-8")))
+    assert len(named) > 30
+    assert [name for name in named if not any(f.endswith(f"/{name}") for f in files)] == []
