@@ -177,10 +177,12 @@ class OpenScopes:
             if any(entry.closed for entry in _in_context.get()):
                 _in_context.set(tuple(e for e in _in_context.get() if not e.closed))
 
-    def value_here(self, key: str = OPTION) -> Any:
-        """The value that a graph compiled here would have. Changes nothing."""
+    def value_here(self) -> Any:
+        """The threshold that a graph compiled here would have. Changes nothing."""
         found = self._to_put_back(self._entries(), hand_on=False)
-        return self.store.value_of(key, found[key]) if key in found else self._read(key)
+        if OPTION in found:
+            return self.store.value_of(OPTION, found[OPTION])
+        return self.store.min_sms()
 
     def values_here(self) -> GraphValues:
         """What a graph that is compiled here and now is compiled with."""
@@ -191,6 +193,7 @@ class OpenScopes:
     @contextmanager
     def reopen(self, graph: GraphValues) -> Iterator[None]:
         """Set the graph's values where they differ from the present ones, until the block ends."""
+        self.drop_closed()  # this context may be a copy, made in a scope that has ended
         differing = {k: v for k, v in graph.values.items() if self._read(k) != v}
         have = self.counts_here()
         entries = [Entry({}, counts) for counts in graph.counts if counts not in have]

@@ -34,7 +34,7 @@ class Status:
         process_min_sms: the process-wide value, from `enable` or the environment.
         scopes_open: scopes open in the process.
         held_by: who keeps it installed: scope, enable, options, environment, graph (one that is
-            being compiled with the values of its forward graph).
+            being compiled).
         foreign: who else has assigned to the gate, or to the function that asks it.
         disabled: whether INDUCTOR_OVERRIDE_DISABLE=1.
         environment: the text of the option's environment variable, None if it is not set.
@@ -125,7 +125,7 @@ def status() -> Status:
             min_sms=value,
             process_min_sms=installation.process_min_sms,
             scopes_open=installation.holders["scope"],
-            held_by=tuple(sorted(holder for holder, n in installation.holders.items() if n)),
+            held_by=tuple(sorted(installation.holders)),
             foreign=tuple(foreign.named),
             disabled=found.switched_off,
             environment=os.environ.get(ENV_OPTION),
@@ -148,7 +148,9 @@ def _verdict(value: Any, live: bool) -> str:
         later += ". The gate is hooked when torch imports it"
     elif not live:
         later += ". Someone assigned to the gate: the hook goes on top before the gate is asked"
-    if value == TORCH_DECIDES:
+    if value_problem(value):
+        return f"broken: each question to the gate fails, see the problem{later}"
+    if value <= TORCH_DECIDES:
         by_model = "; a model compiled with options() brings its own value"
         return f"off: torch decides{by_model if installation.holders['options'] else ''}{later}"
     which = "every GPU passes" if value == 0 else f"GPUs with {value} SMs or more pass"
@@ -174,7 +176,8 @@ def _in_words(min_sms: int | None) -> str:
 def _unread(asked_for: int | None) -> str | None:
     """Whether the variable is set, and nobody looks at it in this process."""
     waits = on_import.state.waiting or installation.holders["environment"]
-    if asked_for is None or waits or "torch" not in sys.modules or switched_off():
+    read = waits or installation.set_by == ENV_OPTION
+    if asked_for is None or read or "torch" not in sys.modules or switched_off():
         return None
     if on_import.state.arranged:
         return (

@@ -193,22 +193,26 @@ def _row(group: list[Tuned]) -> tuple[str, ...]:
 
 
 def why_nothing_opened(counts: Counts) -> str | None:
-    """None: a GPU was let through, or the graphs may have come from torch's caches."""
-    if counts.passed and counts.autotuned and counts.without_triton == counts.autotuned:
+    """None: something could be tuned, or the graphs may have come from torch's caches.
+
+    Not by the questions alone: torch 2.6 to 2.13 ask the gate in every mode
+    (`torch._inductor.utils.use_triton_template`), and 2.15 does not where TRITON is missing.
+    """
+    if not counts.graphs:
+        return None
+    if not counts.autotuned:
+        return (
+            "none with max-autotune, so nothing was tuned. Use torch.compile(..., "
+            "mode='max-autotune'), add max_autotune_gemm=True to the override, or start the "
+            "program with inductor-override run --max-autotune"
+        )
+    if not counts.beyond_cpu and not counts.consulted:
+        return "all with inputs on the CPU, but the gate is asked for GPUs only"
+    if counts.without_triton == counts.autotuned:
         return (
             "but max_autotune_gemm_backends names no TRITON, so the open gate adds no Triton "
             "template. Add TRITON to that list"
         )
-    if counts.consulted:
-        return None
-    if not counts.autotuned:
-        return (
-            "none with max-autotune, so nothing asked the gate. Use torch.compile(..., "
-            "mode='max-autotune'), add max_autotune_gemm=True to the override, or start the "
-            "program with inductor-override run --max-autotune"
-        )
-    if not counts.beyond_cpu:
-        return "all with inputs on the CPU, but the gate is asked for GPUs only"
     return None
 
 

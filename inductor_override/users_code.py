@@ -20,14 +20,15 @@ def users_frame() -> tuple[FrameType, int]:
 
 
 def check_decorated(function: Any) -> None:
+    name = getattr(function, "__qualname__", repr(function))
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise TypeError(
-            f"{function.__qualname__} is a generator: the scope would be open in its caller "
+            f"{name} is a generator: the scope would be open in its caller "
             "too, between two values. Open it inside, with `with`"
         )
     if getattr(function, "__globals__", {}).get("__name__") == "contextlib":
         raise TypeError(
-            f"{function.__qualname__} makes a context manager: the scope would be open while "
+            f"{name} makes a context manager: the scope would be open while "
             "it is made, not in its `with` block. Open it inside, with `with`"
         )
     if not inspect.isroutine(function):

@@ -88,7 +88,7 @@ def test_a_machine_on_which_nothing_is_to_be_done() -> None:
         (with_option("deterministic", True), NO_MODE, ["deterministic"]),
         (with_option("max_autotune_gemm_backends", "ATEN"), NO_MODE, ["no-triton-backend-gemm"]),
         (with_option("max_autotune_conv_backends", "ATEN"), NO_MODE, ["no-triton-backend-conv"]),
-        (FINE, Asked(mode="reduce-overhead"), ["mode-never-asks"]),
+        (FINE, Asked(mode="reduce-overhead"), ["mode-tunes-nothing"]),
         (FINE, Asked(mode="max-autotune-no-cudagraphs"), []),
         (replace(LIVE, environment=VARIABLE), NO_MODE, ["threshold-alone"]),
         (replace(LIVE, environment=VARIABLE), Asked(mode="max-autotune"), []),
@@ -233,7 +233,7 @@ if "wait" in sys.argv:
 @pytest.mark.parametrize(
     ("argument", "codes", "said"),
     [
-        ("override", ["gate-not-asked"], "none with max-autotune, so nothing asked the gate"),
+        ("override", ["gate-not-asked"], "none with max-autotune, so nothing was tuned"),
         ("tuned", ["gate-not-asked"], "all with inputs on the CPU"),
         ("plain", ["not-on"], "0 graphs compiled"),
         ("fail", ["program-failed"], "program.py fail ended with 7"),

@@ -6,6 +6,7 @@ What torch had compiled early, with its caches on, has those values anyway.
 
 from __future__ import annotations
 
+import contextvars
 from collections.abc import Callable
 from typing import Any
 from unittest import mock
@@ -304,3 +305,14 @@ def test_a_backward_graph_whose_forward_graph_is_not_inductors_is_torchs_and_say
             backward(forward(backend=backend))
     assert lowered == [-1, -1]
     assert caplog.text.count("a backward graph is compiled as torch decides") == 1
+
+
+def test_a_late_backward_in_a_context_that_was_copied_in_the_scope(
+    lowered: list[int | None],
+) -> None:
+    io.enable(min_sms=5)
+    with io.override(min_sms=7):
+        out = forward()
+        copied = contextvars.copy_context()
+    copied.run(backward, out)
+    assert lowered == [7, 7]

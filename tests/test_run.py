@@ -213,12 +213,15 @@ def test_a_misspelled_option_is_not_taken_for_the_command() -> None:
 
 @pytest.mark.slow
 def test_it_says_that_everything_is_switched_off() -> None:
-    show = f"import torch._inductor.config as c; print(hasattr(c, {OPTION!r}), c.size_asserts)"
+    show = (
+        "import torch._inductor.config as c\n"
+        f"print(hasattr(c, {OPTION!r}), c.size_asserts, c.max_autotune)"
+    )
     done = run(
-        *("--set", "size_asserts=False", "--", sys.executable, "-c", show),
+        *("--set", "size_asserts=False", "--max-autotune", "--", sys.executable, "-c", show),
         INDUCTOR_OVERRIDE_DISABLE="1",
     )
-    assert (done.returncode, done.stdout) == (0, "False True\n")
+    assert (done.returncode, done.stdout) == (0, "False True False\n")
     assert "inductor-override: the override is off: INDUCTOR_OVERRIDE_DISABLE=1\n" in done.stderr
 
 

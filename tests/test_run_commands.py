@@ -10,8 +10,25 @@ from pathlib import Path
 
 import pytest
 from test_run import RUN, run
+from this_torch import CONFIG_HAS_ENTRIES
 
 from inductor_override.cli import reach
+
+
+@pytest.mark.skipif(not CONFIG_HAS_ENTRIES, reason="until 2.5 the config is a dict of plain values")
+def test_a_dict_that_it_set_is_taken_back_by_disable(tmp_path: Path) -> None:
+    """torch assigns a copy of a dict or a list at its first read."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import torch._inductor.config as config\n"
+        "import inductor_override as io\n"
+        "print(config.post_grad_fusion_options)\n"
+        "io.disable()\n"
+        "print(config.post_grad_fusion_options)\n"
+    )
+    setting = "post_grad_fusion_options={'batch_linear': {}}"
+    done = run("--set", setting, "--", sys.executable, str(program))
+    assert done.stdout == "{'batch_linear': {}}\n{}\n", done.stderr
 
 
 @pytest.mark.slow

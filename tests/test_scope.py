@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
+import functools
 import pickle
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -94,6 +95,14 @@ def test_a_copy_is_a_scope_of_its_own(ask: Callable[[], bool]) -> None:
             assert ask() is True
         assert ask() is True
     assert ask() is False
+
+
+def test_a_generator_without_a_name_is_refused_with_the_message() -> None:
+    def generator(n: int) -> Iterator[int]:
+        yield n
+
+    with pytest.raises(TypeError, match="is a generator"):
+        io.override()(functools.partial(generator, 1))
 
 
 def test_what_cannot_be_decorated_says_what_to_do() -> None:
@@ -327,6 +336,17 @@ def test_a_list_of_backends_without_triton_is_said(
         ask()
     assert scope.passed == 1
     assert "max_autotune_gemm_backends names no TRITON" in caplog.text
+
+
+def test_a_question_without_max_autotune_is_told_too(
+    ask: Callable[[], bool], compiled: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """torch 2.6 to 2.13 ask the gate in every mode."""
+    with io.override(min_sms=0) as scope:
+        compiled()
+        assert ask() is True
+    assert "none with max-autotune, so nothing was tuned" in caplog.text
+    assert scope.report().cause is not None
 
 
 def test_a_question_alone_is_no_graph(

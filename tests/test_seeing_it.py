@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch._inductor.config
+import torch._inductor.config as config
 from this_torch import HAS_TRACE, READS_VARIABLES, RELEASE
 
 import inductor_override as io
@@ -118,6 +118,21 @@ torch.compile(lambda x: x @ x, options=io.options(min_sms=8))(torch.ones(4, 4))
     assert f'"{OPTION}": 8' in lines[ours[1] + 1]
 
 
+def test_the_variable_has_an_effect_after_enable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_MAX_AUTOTUNE_GEMM_MIN_SMS", "0")
+    io.enable()
+    assert io.status().problem is None
+    assert io.status().verdict == "on: every GPU passes"
+
+
+def test_the_verdict_of_a_value_that_was_assigned() -> None:
+    io.enable()
+    with config.patch(max_autotune_gemm_min_sms=-2):
+        assert io.status().verdict.startswith("off: torch decides")
+    with config.patch(max_autotune_gemm_min_sms="zero"):
+        assert io.status().verdict.startswith("broken")
+
+
 def test_status_tells_why_the_variable_has_no_effect(monkeypatch: pytest.MonkeyPatch) -> None:
     """This process had imported Inductor before it was set."""
     monkeypatch.setenv("TORCHINDUCTOR_MAX_AUTOTUNE_GEMM_MIN_SMS", "0")
@@ -143,7 +158,7 @@ def test_status_tells_which_assigned_value_the_gate_cannot_use(
     value: bool | float | str | None, ask: Callable[[], bool]
 ) -> None:
     io.enable()
-    setattr(torch._inductor.config, OPTION, value)
+    setattr(config, OPTION, value)
     problem = io.status().problem
     assert problem is not None
     assert f"it is {value!r}" in problem

@@ -24,7 +24,7 @@ from this_torch import HAS_FEEDBACK, HAS_FX_CACHE, VALUES_PER_THREAD
 import inductor_override as io
 from inductor_override.open_scopes import Counts
 from inductor_override.tuning import LIBRARY, OTHER, TRITON, Timed, Tuned
-from inductor_override.tuning_report import hand_in
+from inductor_override.tuning_report import hand_in, why_nothing_opened
 
 tells = pytest.mark.skipif(not HAS_FEEDBACK, reason="torch tells what was tuned from 2.6 on")
 RUN = (sys.executable, "-m", "inductor_override", "run")
@@ -109,6 +109,36 @@ def test_the_log_tells_of_that_time_alone_when_a_scope_is_entered_again(
     assert "3 graphs compiled; 3 operations tuned in" in first
     assert "1 graph compiled; 1 operation tuned in" in second
     assert len(scope.report().tuned) == 4
+
+
+@tells
+def test_what_a_late_backward_graph_tunes_is_told_by_its_scope(
+    tune: Tune, caplog: pytest.LogCaptureFixture
+) -> None:
+    size = next(_sizes)
+    x, w = torch.randn(size, size), torch.randn(size, size, requires_grad=True)
+    function = types.FunctionType((lambda x, w: x @ w).__code__.replace(), globals())
+    with io.override(min_sms=0, **WITH_TWO) as scope:
+        out = torch.compile(function, dynamic=False)(x, w)
+    forward = len(scope.report().tuned)
+    out.sum().backward()
+    assert len(scope.report().tuned) > forward == 1
+    assert scope.graphs_compiled == 2
+    assert "none with max-autotune" not in caplog.text
+
+
+def test_why_nothing_could_be_tuned() -> None:
+    """By numbers: the gate is asked for GPUs only."""
+    asked = {"graphs": 1, "consulted": 1}
+    assert why_nothing_opened(Counts(**asked, autotuned=1, beyond_cpu=1)) is None
+    assert why_nothing_opened(Counts(consulted=1)) is None
+    said = {
+        "none with max-autotune": Counts(**asked),
+        "names no TRITON": Counts(graphs=1, autotuned=1, beyond_cpu=1, without_triton=1),
+        "all with inputs on the CPU": Counts(graphs=1, autotuned=1),
+    }
+    for sentence, counts in said.items():
+        assert sentence in (why_nothing_opened(counts) or "")
 
 
 @tells

@@ -112,7 +112,9 @@ def _show(machine: Machine, examined: Examined | None, advice: list[Advice]) -> 
     for device in machine.devices:
         out.print(Text(_device(device, machine)))
     if not machine.devices:
-        out.print(Text('torch can use no GPU here. For another machine\'s: --gpu "RTX 3060"'))
+        out.print(
+            Text('torch can use no CUDA or ROCm GPU here. For another machine\'s: --gpu "RTX 3060"')
+        )
     for report in examined.processes if examined else ():
         command = " ".join(report["command"])
         out.print(Text(f"process {report['process']} ({command}): {report['line']}"))

@@ -112,7 +112,7 @@ def run(
     if program is None:
         raise NotFoundError(f"command not found: {command[0]}")
     environment = with_override(environment, min_sms, chosen)
-    if max_autotune:
+    if max_autotune and not switched_off():
         environment["TORCHINDUCTOR_MAX_AUTOTUNE"] = "1"
     if report:
         environment |= {ENV_REPORT: report, ENV_REPORT_BY: str(os.getpid())}

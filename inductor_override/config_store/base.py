@@ -75,7 +75,7 @@ class ConfigStore(ABC):
         """Remove the package's option. Can be called again, as everything that undoes."""
 
     @abstractmethod
-    def default(self, key: str = OPTION) -> Any:
+    def default(self, key: str) -> Any:
         """The process-wide default of an option."""
 
     @abstractmethod

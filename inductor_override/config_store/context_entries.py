@@ -36,8 +36,8 @@ class ContextEntries(Entries):
         return entry, None, assigned, self.read(key) if self._by_torch(key, entry) else None
 
     def value_of(self, key: str, prior: Any) -> Any:
-        entry, _, assigned, read = prior
-        return read if self._by_torch(key, entry) else super().value_of(key, assigned)
+        _, _, assigned, _ = prior
+        return super().value_of(key, assigned)
 
     def write(self, key: str, value: Any) -> Any:
         entry = self._entry(key)

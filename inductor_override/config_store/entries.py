@@ -60,7 +60,7 @@ class Entries(ConfigStore):
         vars(self.config)["_config"] = options
         self._stand_ins.take_off()
 
-    def default(self, key: str = OPTION) -> Any:
+    def default(self, key: str) -> Any:
         return self._entry(key).default
 
     def set_default(self, value: Any, key: str = OPTION) -> None:
@@ -68,6 +68,11 @@ class Entries(ConfigStore):
         if entry is self._own:
             entry.default = Default(value)
         else:
+            if (
+                isinstance(entry.default, (list, set, dict))
+                and self._assigned(entry) == entry.default
+            ):
+                self._assign(entry, _unset())  # torch assigns a copy at the first read
             entry.default = value
             self._forget_everywhere()
 
@@ -179,6 +184,12 @@ def any_entry(config: ModuleType) -> Any:
 def _is_unset(value: Any) -> bool:
     """torch's mark for "nothing assigned" is a bare object."""
     return type(value) is object
+
+
+def _unset() -> Any:
+    from torch.utils import _config_module
+
+    return _config_module._UNSET_SENTINEL
 
 
 def is_alias(entry: Any) -> bool:

@@ -69,7 +69,7 @@ class PlainDicts(ConfigStore):
     def min_sms(self) -> Any:
         return vars(self.config)["_config"].get(OPTION, TORCH_DECIDES)
 
-    def default(self, key: str = OPTION) -> Any:
+    def default(self, key: str) -> Any:
         held = vars(self.config)
         return held.get("_default", held["_config"])[key]
 

@@ -140,10 +140,10 @@ def _refused(machine: Machine, asked: Asked) -> Iterator[Advice]:
 def _mode(machine: Machine, asked: Asked) -> Iterator[Advice]:
     if asked.mode in ("default", "reduce-overhead"):
         yield Advice(
-            "mode-never-asks",
-            f"mode={asked.mode!r} never asks the gate.",
-            "Only a mode that tunes does.",
-            "mode='max-autotune', or 'max-autotune-no-cudagraphs' (which asks the gate, too)",
+            "mode-tunes-nothing",
+            f"mode={asked.mode!r} tunes no matrix product, so an open gate changes nothing.",
+            "torch 2.6 to 2.13 ask the gate all the same, and print the warning about SMs.",
+            "mode='max-autotune', or 'max-autotune-no-cudagraphs' (which tunes, too)",
             "torch._inductor.list_mode_options()",
         )
     tunes = machine.options.get("max_autotune") or machine.options.get("max_autotune_gemm")
@@ -151,7 +151,7 @@ def _mode(machine: Machine, asked: Asked) -> Iterator[Advice]:
         yield Advice(
             "threshold-alone",
             f"{ENV_OPTION} is set, and nothing switches tuning on for the process.",
-            "A plain torch.compile(model) asks no gate.",
+            "A plain torch.compile(model) tunes no matrix product.",
             "mode='max-autotune' in the program, or TORCHINDUCTOR_MAX_AUTOTUNE=1 beside it",
             f"{_CONFIG}: max_autotune",
         )

@@ -78,9 +78,9 @@ class CompileHooks:
                     self.keeper.reopen,
                     outside_compile,
                 )
-            hits = _cache_hits()
+            hits = late_backward.cache_hits()
             result = wrapped(*args, **kwargs)
-            from_cache = _cache_hits() > hits
+            from_cache = late_backward.cache_hits() > hits
             if here.deepest == depth + 1:  # where all layers of options apply
                 self._trace()
         finally:
@@ -100,19 +100,29 @@ class CompileHooks:
         the hook was on it.
         """
         counted: Collection[Counts] = ()
+
+        def compile_it(*args: Any, **kwargs: Any) -> Any:
+            nonlocal counted
+            # Also for a backward graph, whose values apply here by now: its tuning is heard.
+            here = self._before_compile(args[1] if len(args) > 1 else None)
+            if not kwargs.get("is_backward"):
+                counted = here
+            return wrapped(*args, **kwargs)
+
         held = self.keeper.hold_while_compiling()
+        hits = late_backward.cache_hits()
         try:
             if not self.gate.live:
                 return wrapped(*args, **kwargs)
-            if not kwargs.get("is_backward"):
-                counted = self._before_compile(args[1] if len(args) > 1 else None)
             result = late_backward.compile_graph(
-                wrapped, args, kwargs, self.scopes.values_here, self.keeper.reopen
+                compile_it, args, kwargs, self.scopes.values_here, self.keeper.reopen
             )
         finally:
             self.keeper.release("graph", held)
+        from_cache = late_backward.cache_hits() > hits
         for counts in counted:
             counts.graphs += 1
+            counts.from_cache += from_cache
         return result
 
     def _before_compile(self, inputs: object) -> Collection[Counts]:
@@ -142,10 +152,3 @@ class CompileHooks:
             counts.autotuned += 1
             counts.without_triton += "TRITON" not in str(backends).upper()
             counts.beyond_cpu += beyond_cpu
-
-
-def _cache_hits() -> int:
-    """How many graphs torch has taken from its caches so far in this process."""
-    counters = vars(sys.modules["torch._dynamo.utils"])["counters"]
-    kinds = (("inductor", "fxgraph_cache_hit"), ("aot_autograd", "autograd_cache_hit"))
-    return sum(counters[group][name] for group, name in kinds if group in counters)

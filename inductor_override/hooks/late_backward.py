@@ -109,11 +109,21 @@ def compile_graph(
 
 def _compile(graph: GraphValues, reopen: Reopen, compile_it: Any, args: Any, kwargs: Any) -> Any:
     before, _here.reopened = _here.reopened, True
+    hits = cache_hits()
     try:
         with reopen(graph):
             result = compile_it(*args, **kwargs)
     finally:
         _here.reopened = before
+    from_cache = cache_hits() > hits
     for counts in graph.counts:
         counts.graphs += 1
+        counts.from_cache += from_cache
     return result
+
+
+def cache_hits() -> int:
+    """How many graphs torch has taken from its caches so far in this process."""
+    counters = vars(sys.modules["torch._dynamo.utils"])["counters"]
+    kinds = (("inductor", "fxgraph_cache_hit"), ("aot_autograd", "autograd_cache_hit"))
+    return sum(counters[group][name] for group, name in kinds if group in counters)

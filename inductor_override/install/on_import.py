@@ -203,9 +203,8 @@ def _apply(settings: dict[str, Any]) -> None:
         state.undo_settings.append(undo)
         store.set_default(value, name)
         if store.read(name) != value:
-            _warn_of(
-                (f"the Inductor option {name} stays {store.read(name)!r}: it was assigned before",)
-            )
+            why = "it was assigned before, an environment variable forces it, or it is an alias"
+            _warn_of((f"the Inductor option {name} stays {store.read(name)!r}: {why}",))
 
 
 def _report(process: int) -> None:

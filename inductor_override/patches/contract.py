@@ -45,7 +45,7 @@ class Patch:
             where SMs do not decide (ROCm).
         store: where the config keeps its values.
         targets: what is patched.
-        autotune_switches: the options of which one has to be on for Inductor to ask the gate.
+        autotune_switches: the options of which one has to be on for Inductor to tune.
         selection_returns_choice: whether Inductor's selection of a kernel returns the chosen
             candidate beside its node. The simulated GPU stands in for that selection.
         captures_models: whether a model can be captured on `meta`, and its candidates compiled

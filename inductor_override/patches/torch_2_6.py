@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from inductor_override.config_store.entries import Entries
@@ -10,16 +11,25 @@ from inductor_override.patches import torch_2_4
 from inductor_override.patches.contract import COMPILE, GRAPH, gate_target
 
 
-def count_sms(index_or_device: Any = 0) -> int | None:
+@cache
+def _torch() -> tuple[Any, Any]:
+    # Once: the gate is asked often, and importing what is imported takes microseconds each time.
     import torch
     from torch._inductor.runtime.hints import DeviceProperties
 
+    return torch, DeviceProperties
+
+
+def count_sms(index_or_device: Any = 0) -> int | None:
+    torch, properties = _torch()
     if torch.version.hip:
         return None
     device = index_or_device
     if not isinstance(device, torch.device):
-        device = torch.device("cuda", index_or_device)
-    return int(DeviceProperties.create(device).multi_processor_count)
+        from torch._inductor.utils import get_gpu_type
+
+        device = torch.device(get_gpu_type(), index_or_device)
+    return int(properties.create(device).multi_processor_count)
 
 
 PATCH = replace(

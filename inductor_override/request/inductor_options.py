@@ -75,7 +75,7 @@ def _check_kind(name: str, value: object, now: object) -> None:
     if isinstance(now, bool):
         fits = isinstance(value, int) and value in (0, 1)
     elif isinstance(now, str):
-        fits = isinstance(value, str)
+        fits = isinstance(value, str) or callable(value)  # `estimate_op_runtime` takes either
     else:
         fits = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not fits:
