@@ -40,7 +40,7 @@ docs: $(VENV)/installed
 
 # The examples of the guide that need other packages, which see those of $(VENV) too.
 doors: .doors/installed
-	PATH="$(CURDIR)/.doors/bin:$(CURDIR)/$(BIN):$$PATH" python -m pytest tests_doors
+	PATH="$(CURDIR)/.doors/bin:$(CURDIR)/$(BIN):$$PATH" python -m pytest -n 2 --dist loadgroup tests_doors
 
 # Changes the code in one place after another, and sees whether a test fails: half an hour.
 mutants: $(VENV)/installed

@@ -59,6 +59,7 @@ def test_an_example_is_compiled_under_the_override(
     assert thresholds(tmp_path / "trace") == {"0"}
 
 
+@pytest.mark.xdist_group("launchers")  # they take one port
 @pytest.mark.parametrize("command", COMMAND.findall(PAGE))
 def test_a_launcher_s_processes_are_under_the_override(command: str, tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text(SCRIPT)
