@@ -154,3 +154,18 @@ def test_a_variable_that_cannot_be_used_is_the_problem_that_status_names(
     found = io.status()
     assert found.disabled is False
     assert (said in (found.problem or "")) if said else found.problem is None
+
+
+@quiet
+def test_a_function_is_a_value_of_an_option_that_takes_one() -> None:
+    """`estimate_op_runtime` takes "default" or a function, as the config itself says."""
+    if not hasattr(config, "estimate_op_runtime"):
+        pytest.skip("this torch has no option estimate_op_runtime")
+
+    def estimate(node: object) -> float:
+        return 1.0
+
+    with io.override(min_sms=0, estimate_op_runtime=estimate):
+        assert config.estimate_op_runtime is estimate
+    with pytest.raises(TypeError, match="estimate_op_runtime is str"):
+        io.override(min_sms=0, estimate_op_runtime=3)

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch._functorch.config as functorch_config
 import torch._inductor.config as config
 from conftest import InThread
 from this_torch import HAS_FEEDBACK, HAS_FX_CACHE, VALUES_PER_THREAD
@@ -216,6 +217,28 @@ def test_a_graph_from_a_cache_is_counted_as_one(compiled: Callable[..., Any]) ->
             compiled()
         assert (scope.report().graphs, scope.report().graphs_from_cache) == (1, hits)
     assert "; 1 graph from torch's caches; " in scope.report().line()
+
+
+@pytest.mark.skipif(not HAS_FX_CACHE, reason="torch keeps graphs on disk from 2.3 on")
+def test_a_late_backward_graph_from_a_cache_is_counted_as_one() -> None:
+    size = next(_sizes)
+    x, w = torch.randn(size, size), torch.randn(size, size, requires_grad=True)
+
+    def product(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+        return x @ w
+
+    found = []
+    # The cache of AOTAutograd would keep both graphs as one.
+    has_cache = hasattr(functorch_config, "enable_autograd_cache")
+    off = {"enable_autograd_cache": False} if has_cache else {}
+    for _ in range(2):
+        torch._dynamo.reset()
+        with config.patch(fx_graph_cache=True), functorch_config.patch(off):
+            with io.override(min_sms=0) as scope:
+                out = torch.compile(product, dynamic=False)(x, w)
+            out.sum().backward()
+        found.append((scope.report().graphs, scope.report().graphs_from_cache))
+    assert found == [(2, 0), (2, 2)]
 
 
 def test_the_gate_is_counted(ask: Callable[[], bool]) -> None:
