@@ -171,7 +171,7 @@ class OpenScopes:
         with self.lock:
             entries = self._entries()
             if any(entry.closed for entry in entries):
-                for key, prior in self._to_put_back(entries, hand_on=True).items():
+                for key, prior in self._to_put_back(entries).items():
                     self.store.restore(key, prior)
             self._in_process = tuple(e for e in self._in_process if not e.closed)
             if any(entry.closed for entry in _in_context.get()):
@@ -179,7 +179,7 @@ class OpenScopes:
 
     def value_here(self) -> Any:
         """The threshold that a graph compiled here would have. Changes nothing."""
-        found = self._to_put_back(self._entries(), hand_on=False)
+        found = self._to_put_back(self._entries())
         if OPTION in found:
             return self.store.value_of(OPTION, found[OPTION])
         return self.store.min_sms()
@@ -221,11 +221,10 @@ class OpenScopes:
                     return True
             return False
 
-    def _to_put_back(self, entries: _Entries, *, hand_on: bool) -> dict[str, Any]:
+    def _to_put_back(self, entries: _Entries) -> dict[str, Any]:
         """The priors of closed entries that no younger open entry needs, by option.
 
-        Args:
-            hand_on: store such a prior in the younger entry that has set the same option.
+        A younger open entry that has set the same option gets such a prior. Can be repeated.
         """
         found: dict[str, Any] = {}
         for entry in entries:
@@ -233,9 +232,7 @@ class OpenScopes:
                 if entry.closed:
                     found.setdefault(key, entry.priors[key])
                 elif key in found:
-                    prior = found.pop(key)
-                    if hand_on:
-                        entry.priors[key] = prior
+                    entry.priors[key] = found.pop(key)
         return found
 
     def _read(self, key: str) -> Any:

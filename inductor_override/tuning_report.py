@@ -91,7 +91,7 @@ class TuningReport:
         with console.capture() as captured:
             console.print(self.line())
             if self.cause:
-                console.print(f"The graphs: {self.cause}.")
+                console.print(self._because())
             if rows := self._rows():
                 columns = (Column(name, overflow="fold") for name in _HEAD)
                 table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
@@ -110,7 +110,11 @@ class TuningReport:
         table = "".join(f"<tr>{row}</tr>" for row in rows)
         caveat = f"<p>{html.escape(CAVEAT)}</p>"
         below = f"<table>{table}</table>{caveat}" if len(rows) > 1 else ""
-        return f"<p>{html.escape(self.line())}</p>{below}"
+        because = f"<p>{html.escape(self._because())}</p>" if self.cause else ""
+        return f"<p>{html.escape(self.line())}</p>{because}{below}"
+
+    def _because(self) -> str:
+        return f"The graphs: {self.cause}."
 
     def line(self) -> str:
         """All of it in one line."""

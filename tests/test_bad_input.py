@@ -55,6 +55,14 @@ def test_an_unknown_option_names_the_nearest(entry: Callable[..., Any], no_trace
     assert no_trace.differences() == []
 
 
+def test_the_option_s_own_name_is_no_suggestion() -> None:
+    """`override` refuses it: the threshold is `min_sms` there."""
+    io.enable(min_sms=0)
+    with pytest.raises(ValueError, match="no option") as caught:
+        io.override(max_autotune_gemm_minsms=28)
+    assert repr(OPTION) not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [

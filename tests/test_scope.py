@@ -336,6 +336,7 @@ def test_a_list_of_backends_without_triton_is_said(
         ask()
     assert scope.passed == 1
     assert "max_autotune_gemm_backends names no TRITON" in caplog.text
+    assert "max_autotune_gemm_backends names no TRITON" in str(scope.report().cause)
 
 
 def test_a_question_without_max_autotune_is_told_too(

@@ -67,3 +67,30 @@ def test_a_launcher_s_processes_are_under_the_override(command: str, tmp_path: P
     reports = [json.loads(line) for line in (tmp_path / "tuned.jsonl").read_text().splitlines()]
     compiled = [report for report in reports if report["graphs"]]
     assert len(compiled) == (2 if "torchrun" in command else 1)  # the launcher reports too
+
+
+def test_a_notebook_shows_each_object_as_html(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import nbclient
+    import nbformat
+
+    example = PAGE.partition("## A notebook\n\n```python\n")[2].partition("```")[0]
+    cells = [SCRIPT, *example.splitlines(), "scope", "io.status()", "io.report()"]
+    explained = (
+        "io.explain(torch.nn.Linear(64, 64).half(), (torch.randn(8, 64).half(),), gpu='RTX 3060')"
+    )
+    made = [nbformat.v4.new_code_cell(cell) for cell in [*cells, explained]]  # type: ignore[no-untyped-call]
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    notebook = nbformat.v4.new_notebook(cells=made)  # type: ignore[no-untyped-call]
+    nbclient.NotebookClient(notebook, timeout=300).execute()
+    shown = [cell.outputs[-1].get("data", {}) for cell in notebook.cells if cell.outputs]
+    pages = [data["text/html"] for data in shown if "text/html" in data]
+    scope, status, report, explanation = pages
+    assert "<code>override(min_sms=0)</code>" in scope
+    assert "inputs on the CPU" in scope
+    assert "<table" in status
+    assert "torch decides" in status
+    assert "3 graphs compiled" in report  # forward and backward in the scope, and one in its cell
+    assert "<table" in explanation
+    assert "RTX 3060" in explanation

@@ -3,10 +3,12 @@
     pip install cosmic-ray
     python tools/mutants.py                       # the rooms that decide, on the torch at hand
     python tools/mutants.py hooks/gate.py --jobs 4
+    python tools/mutants.py --survivors           # on another torch: what survived so far, and
+                                                  # has no word in compat/mutants.json
 
 Cosmic Ray says what to change. Its own runner would start Python and import torch for each mutant;
-here a process that has imported torch forks for each. Writes compat/mutants.json: how many of each
-file were killed, and the change of each survivor.
+here a process that has imported torch forks for each. Writes compat/mutants.json: how many mutants
+each file has, and the change of each survivor, with a word about it from whoever looked at it.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import ast
 import difflib
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -69,7 +72,8 @@ def mutants(path: Path) -> Iterator[tuple[str, str]]:
     source = path.read_text("utf-8")
     seen = {_meaning(source), None}
     for name in operator_names():
-        if get_operator(name).arguments():
+        # Nobody means `<` where `==` or `is` stands: it fails at once, or says the same.
+        if get_operator(name).arguments() or _ORDER_FOR_EQUALITY.search(name):
             continue
         operator = get_operator(name)()
         count = sum(len(list(operator.mutation_positions(n))) for n in ast_nodes(get_ast(source)))
@@ -82,8 +86,11 @@ def mutants(path: Path) -> Iterator[tuple[str, str]]:
                 yield name.partition("/")[2], changed
 
 
+_ORDER_FOR_EQUALITY = re.compile(r"_(Eq|NotEq|Is|IsNot)_(Lt|LtE|Gt|GtE)$")
+
+
 def _meaning(source: str) -> str | None:
-    """The code without what no test can see: annotations; `is` where `==` says the same of None.
+    """The code without what no test can see: annotations, `abstractmethod`, `is` or `==` of None.
 
     None: it is no Python.
     """
@@ -109,6 +116,11 @@ def _meaning(source: str) -> str | None:
         def visit_FunctionDef(self, node: ast.FunctionDef) -> Any:
             self.generic_visit(node)
             node.returns = None
+            node.decorator_list = [
+                each
+                for each in node.decorator_list
+                if not (isinstance(each, ast.Name) and each.id == "abstractmethod")
+            ]
             return node
 
         def visit_Compare(self, node: ast.Compare) -> Any:
@@ -191,15 +203,20 @@ class Run:
         shutil.rmtree(self.folder, ignore_errors=True)
         if os.waitstatus_to_exitcode(status):
             return "" if self.operator else output[-5000:]
-        return f"{self.operator}: {_change(PACKAGE / self.module, self.source)}"
+        return change_of(self.module, self.operator, self.source)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("modules", nargs="*", default=MODULES)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--survivors", action="store_true", help="only what survived so far")
     asked = parser.parse_args()
     waiting = [(m, *each) for m in asked.modules for each in mutants(PACKAGE / m)]
+    known = recorded()
+    if asked.survivors:
+        left = {m: each["survivors"] for m, each in known.items()}
+        waiting = [each for each in waiting if left.get(each[0], {}).get(change_of(*each)) == ""]
     prepare()
     counts = Counter(module for module, _, _ in waiting)
     began, total = time.monotonic(), len(waiting)
@@ -221,29 +238,41 @@ def main() -> int:
         run = running.pop(process)
         if change := run.end(status):
             survivors[run.module].append(change)
-            left = len(waiting) + len(running)
-            print(f"{total - left} of {total}: survived: {run.module} {change}", flush=True)
+            done = total - len(waiting) - len(running)
+            print(f"{done} of {total}: survived: {run.module} {change}", flush=True)
         at_work = {each.module for each in running.values()} | {each[0] for each in waiting}
         if run.module not in at_work:
-            record(run.module, counts[run.module], survivors[run.module])
+            record(run.module, counts[run.module], survivors[run.module], asked.survivors)
     return 0
 
 
-def record(module: str, count: int, survivors: list[str]) -> None:
+def recorded() -> dict[str, Any]:
+    return json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+
+
+def record(module: str, count: int, survivors: list[str], again: bool) -> None:
+    """Write what has survived on each torch; keep the words that are there."""
     import torch
 
-    print(f"{module}: {count - len(survivors)} of {count} killed", flush=True)
-    results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    version = torch.__version__.partition("+")[0]
-    results[module] = {"torch": version, "mutants": count, "survivors": survivors}
+    print(f"{module}: {len(survivors)} survived of {count}", flush=True)
+    results = recorded()
+    before = results.get(module, {})
+    words = before.get("survivors", {})
+    explained = {change: word for change, word in words.items() if again and word}
+    results[module] = {
+        "torch": [*(before["torch"] if again else ()), torch.__version__.partition("+")[0]],
+        "mutants": before["mutants"] if again else count,
+        "survivors": explained | {change: words.get(change, "") for change in survivors},
+    }
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
 
 
-def _change(path: Path, source: str) -> str:
-    lines = difflib.unified_diff(
-        path.read_text("utf-8").splitlines(), source.splitlines(), lineterm="", n=0
-    )
-    return " | ".join(line.strip() for line in lines if line[0] in "+-" and line[:3] not in _HEADS)
+def change_of(module: str, operator: str, source: str) -> str:
+    """The operator, and the lines that it changed."""
+    before = (PACKAGE / module).read_text("utf-8").splitlines()
+    lines = difflib.unified_diff(before, source.splitlines(), lineterm="", n=0)
+    changed = (line.strip() for line in lines if line[0] in "+-" and line[:3] not in _HEADS)
+    return f"{operator}: {' | '.join(changed)}"
 
 
 _HEADS = ("+++", "---")

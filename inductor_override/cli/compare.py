@@ -135,7 +135,8 @@ def compare(
     """Is it worth it on this machine? Each arm in processes of its own, and a verdict.
 
     Every process has caches of its own and tunes anew. Exit status: 0 measured, 2 it cannot be
-    compared, 4 an arm failed or it was interrupted, 5 wrong results, 6 no arm changes anything.
+    compared, 4 an arm failed or it was interrupted, 5 wrong results, 6 no arm changes anything,
+    7 --fail-if.
     """
     for file, option in ((output, "--output"), (html_file, "--html")):
         if file is not None and not file.parent.is_dir():

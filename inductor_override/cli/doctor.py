@@ -66,7 +66,8 @@ def doctor(
         inductor-override doctor --gpu "RTX 3060" --dtype float32
         inductor-override doctor -- python train.py
 
-    Exits with 0 where there is nothing to do, 1 with advice, 3 where torch is not supported.
+    Exits with 0 where there is nothing to do, 1 with advice, 2 where it cannot be asked like that,
+    3 where torch is not supported.
     """
     from inductor_override.diagnosis import Asked, advise, examine, look
 

@@ -131,9 +131,7 @@ class CachedContextEntries(ContextEntries):
         self.config._mark_get_dict_dirty(key)
 
     def _forget_everywhere(self) -> None:
-        # No thread reaches what another one keeps, but all of them reach torch's variables through
-        # the config: with new ones in their place every thread starts afresh.
-        held = vars(self.config)
-        name = self.config.__name__
-        held["_hash_dirty_var"] = ContextVar(f"{name}._hash_dirty", default=True)
-        held["_get_dict_dirty_keys_var"] = ContextVar(f"{name}._get_dict_dirty_keys", default=None)
+        # No thread reaches what another one keeps, but all of them reach torch's variable through
+        # the config: with a new one in its place every thread starts afresh. No hash is kept.
+        name = f"{self.config.__name__}._get_dict_dirty_keys"
+        vars(self.config)["_get_dict_dirty_keys_var"] = ContextVar(name, default=None)

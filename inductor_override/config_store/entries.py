@@ -64,6 +64,8 @@ class Entries(ConfigStore):
         return self._entry(key).default
 
     def set_default(self, value: Any, key: str = OPTION) -> None:
+        from torch.utils import _config_module
+
         entry = self._entry(key)
         if entry is self._own:
             entry.default = Default(value)
@@ -72,7 +74,8 @@ class Entries(ConfigStore):
                 isinstance(entry.default, (list, set, dict))
                 and self._assigned(entry) == entry.default
             ):
-                self._assign(entry, _unset())  # torch assigns a copy at the first read
+                # torch assigns a copy at the first read.
+                self._assign(entry, _config_module._UNSET_SENTINEL)
             entry.default = value
             self._forget_everywhere()
 
@@ -184,12 +187,6 @@ def any_entry(config: ModuleType) -> Any:
 def _is_unset(value: Any) -> bool:
     """torch's mark for "nothing assigned" is a bare object."""
     return type(value) is object
-
-
-def _unset() -> Any:
-    from torch.utils import _config_module
-
-    return _config_module._UNSET_SENTINEL
 
 
 def is_alias(entry: Any) -> bool:

@@ -86,9 +86,9 @@ def _check_kind(name: str, value: object, now: object) -> None:
         )
 
 
-def did_you_mean(name: str, known: Iterable[str], count: int = 3) -> str:
+def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The end of a message about an unknown name: `; did you mean 'a', 'b'?`, or nothing."""
     known = list(known)
-    near = difflib.get_close_matches(name, known, n=count, cutoff=0.6)
-    near = near or [other for other in known if name in other][:count]
+    near = difflib.get_close_matches(name, known)
+    near = near or [other for other in known if name in other][:3]
     return f"; did you mean {', '.join(map(repr, near))}?" if near else ""
