@@ -55,9 +55,11 @@ def test_an_unknown_option_names_the_nearest(entry: Callable[..., Any], no_trace
     assert no_trace.differences() == []
 
 
-def test_the_option_s_own_name_is_no_suggestion() -> None:
+@pytest.mark.parametrize("installed", [True, False])
+def test_the_option_s_own_name_is_no_suggestion(installed: bool) -> None:
     """`override` refuses it: the threshold is `min_sms` there."""
-    io.enable(min_sms=0)
+    if installed:
+        io.enable(min_sms=0)
     with pytest.raises(ValueError, match="no option") as caught:
         io.override(max_autotune_gemm_minsms=28)
     assert repr(OPTION) not in str(caught.value)

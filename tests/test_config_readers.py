@@ -12,7 +12,7 @@ import pytest
 import torch._inductor.config as config
 import torch._inductor.utils as utils
 from conftest import InThread, Snapshot
-from this_torch import CONFIG_HAS_ENTRIES, THREADS_KEEP_COPIES, VALUES_PER_THREAD
+from this_torch import CONFIG_HAS_ENTRIES, HAS_CONFIG_HASH, THREADS_KEEP_COPIES, VALUES_PER_THREAD
 
 import inductor_override as io
 
@@ -82,6 +82,18 @@ def test_where_torch_decides_the_option_is_in_no_key() -> None:
     assert keys_of_the_config() == stock
     io.disable()
     assert (keys_of_the_config(), hashes()) == (stock, stock_hash)
+
+
+@pytest.mark.skipif(not HAS_CONFIG_HASH, reason="before torch 2.2 nothing makes a hash")
+def test_the_hash_after_a_scope_is_that_of_the_present_values(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """torch keeps a hash. This one is kept from before the assignment."""
+    before = config.get_hash()
+    monkeypatch.setattr(config, "epilogue_fusion", not config.epilogue_fusion)
+    with io.override(min_sms=0, shape_padding=not config.shape_padding):
+        pass
+    assert config.get_hash() != before
 
 
 @from_2_12

@@ -57,7 +57,7 @@ TESTS = (
     *("bad_input", "gate", "option", "scope", "process_wide", "unpatching", "overlap"),
     *("config_functions", "config_readers", "caches", "isolate", "lowering", "late_backward"),
     *("patches", "interrupts", "foreign", "lifecycle_properties", "warnings", "doors"),
-    *("tuning_report", "seeing_it"),
+    *("tuning_report", "seeing_it", "environment", "run_commands"),
 )
 LIMIT = 300
 """Seconds for the tests of one mutant; one that takes longer is killed."""
