@@ -85,15 +85,13 @@ def test_where_torch_decides_the_option_is_in_no_key() -> None:
 
 
 @pytest.mark.skipif(not HAS_CONFIG_HASH, reason="before torch 2.2 nothing makes a hash")
-def test_the_hash_after_a_scope_is_that_of_the_present_values(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_hash_after_a_scope_is_that_of_the_present_values() -> None:
     """torch keeps a hash. This one is kept from before the assignment."""
     before = config.get_hash()
-    monkeypatch.setattr(config, "epilogue_fusion", not config.epilogue_fusion)
-    with io.override(min_sms=0, shape_padding=not config.shape_padding):
-        pass
-    assert config.get_hash() != before
+    with config.patch(epilogue_fusion=not config.epilogue_fusion):
+        with io.override(min_sms=0, shape_padding=not config.shape_padding):
+            pass
+        assert config.get_hash() != before
 
 
 @from_2_12
