@@ -13,7 +13,7 @@ DOORS ?= transformers accelerate lightning diffusers ray nbclient ipykernel
 BIN := $(VENV)/bin
 PURELIB := import sysconfig; print(sysconfig.get_path('purelib'))
 
-.PHONY: demo docs doors test test-slow test-gpu lint mutants coverage package cells matrix table clean
+.PHONY: demo docs doors test test-slow test-gpu lint mutants package cells matrix table clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -46,15 +46,6 @@ doors: .doors/installed
 mutants: $(VENV)/installed
 	$(BIN)/python -m pip install -q -e '.[mutants]'
 	$(BIN)/python tools/mutants.py
-
-# Which lines no test reaches, over the cells and 2.13: an hour. compat/coverage.md says why.
-coverage: $(VENV)/installed
-	$(BIN)/python -m pip install -q -e '.[coverage]'
-	rm -f .coverage*
-	$(BIN)/python -m coverage run -m pytest -n 2 --dist loadfile
-	$(BIN)/python tools/cells.py $(CELLS) --coverage
-	$(BIN)/python -m coverage combine
-	$(BIN)/python -m coverage report --show-missing --skip-covered
 
 # Wheel and sdist, checked, and the wheel used in an empty environment.
 package: $(VENV)/installed

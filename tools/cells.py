@@ -5,7 +5,6 @@
     python tools/cells.py --all --record         # every row, and what is newer than the last;
                                                  # results go to compat/results.json
     python tools/cells.py --all --record --missing   # go on after an interruption
-    python tools/cells.py 2.0.1 2.9.1 --coverage     # note which lines ran, in .coverage.*
 
 An environment takes 4 to 7 GB (a CUDA build of torch, whatever the machine has), so it and the
 download cache are deleted before the next one is made. Exits with 1 if a cell failed.
@@ -130,7 +129,7 @@ def interpreter(version: str) -> str:
     return version
 
 
-def run(cell: Cell, pytest_arguments: list[str], coverage: bool = False) -> None:
+def run(cell: Cell, pytest_arguments: list[str]) -> None:
     """Make the environment, run the tests in it, delete it."""
     started, cell.commit = time.monotonic(), commit()
     shutil.rmtree(WORK, ignore_errors=True)
@@ -147,14 +146,12 @@ def run(cell: Cell, pytest_arguments: list[str], coverage: bool = False) -> None
     )
     try:
         checked([*uv, "venv", "--python", interpreter(cell.python), str(environment)])
-        extras = "test,coverage" if coverage else "test"
-        checked([*install, torch, *cell.also_install, f"{ROOT}[{extras}]"])
+        checked([*install, torch, *cell.also_install, f"{ROOT}[test]"])
         cell.versions = json.loads(checked([python, "-c", show]))
         tests = [f"--ignore=tests/{name}" for name in SAME_EVERYWHERE]
         done = subprocess.run(
             [
                 python,
-                *(("-m", "coverage", "run") if coverage else ()),
                 "-m",
                 "pytest",
                 "-q",
@@ -219,7 +216,6 @@ def main() -> int:
     )
     parser.add_argument("--record", action="store_true", help="write compat/results.json")
     parser.add_argument("--missing", action="store_true", help="only what has not passed yet")
-    parser.add_argument("--coverage", action="store_true", help="note which lines ran")
     parser.add_argument("--pytest", default="", help="further arguments for pytest")
     asked = parser.parse_args()
     names = asked.releases
@@ -238,7 +234,7 @@ def main() -> int:
     cells = [known[name] for name in names]
     for cell in cells:
         print(f"torch {cell.name} on Python {cell.python} ...", flush=True)
-        run(cell, asked.pytest.split(), asked.coverage)
+        run(cell, asked.pytest.split())
         if asked.record:
             record(cell, known)
         print(f"torch {cell.versions.get('torch', cell.name)}: {cell.summary}", flush=True)
