@@ -80,9 +80,9 @@ def test_a_notebook_shows_each_object_as_html(
     explained = (
         "io.explain(torch.nn.Linear(64, 64).half(), (torch.randn(8, 64).half(),), gpu='RTX 3060')"
     )
-    made = [nbformat.v4.new_code_cell(cell) for cell in [*cells, explained]]  # type: ignore[no-untyped-call]
+    made = [nbformat.v4.new_code_cell(cell) for cell in [*cells, explained]]
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
-    notebook = nbformat.v4.new_notebook(cells=made)  # type: ignore[no-untyped-call]
+    notebook = nbformat.v4.new_notebook(cells=made)
     nbclient.NotebookClient(notebook, timeout=300).execute()
     shown = [cell.outputs[-1].get("data", {}) for cell in notebook.cells if cell.outputs]
     pages = [data["text/html"] for data in shown if "text/html" in data]
