@@ -178,7 +178,7 @@ class OpenScopes:
                 _in_context.set(tuple(e for e in _in_context.get() if not e.closed))
 
     def value_here(self) -> Any:
-        """The threshold that a graph compiled here would have. Changes nothing."""
+        """The threshold that a graph compiled here would have. Changes no option."""
         found = self._to_put_back(self._entries())
         if OPTION in found:
             return self.store.value_of(OPTION, found[OPTION])

@@ -332,6 +332,7 @@ def test_the_report_says_why_nothing_could_gain(tune: Tune) -> None:
         tune()
     assert scope.report().cause == "all with inputs on the CPU, but the gate is asked for GPUs only"
     assert "The graphs: all with inputs on the CPU" in str(scope.report())
+    assert "The graphs: all with inputs on the CPU" in scope.report()._repr_html_()
 
 
 def test_an_operation_of_which_no_candidate_could_run() -> None:

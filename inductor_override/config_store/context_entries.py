@@ -132,6 +132,7 @@ class CachedContextEntries(ContextEntries):
 
     def _forget_everywhere(self) -> None:
         # No thread reaches what another one keeps, but all of them reach torch's variable through
-        # the config: with a new one in its place every thread starts afresh. No hash is kept.
+        # the config: with a new one in its place every thread starts afresh.
+        # No hash has to be forgotten: `_get_hash` has torch keep none.
         name = f"{self.config.__name__}._get_dict_dirty_keys"
         vars(self.config)["_get_dict_dirty_keys_var"] = ContextVar(name, default=None)

@@ -74,7 +74,7 @@ class Entries(ConfigStore):
                 isinstance(entry.default, (list, set, dict))
                 and self._assigned(entry) == entry.default
             ):
-                # torch assigns a copy at the first read.
+                # At the first read torch has assigned a copy of the default.
                 self._assign(entry, _config_module._UNSET_SENTINEL)
             entry.default = value
             self._forget_everywhere()
