@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from test_run import RUN, run
-from this_torch import CONFIG_HAS_ENTRIES
+from this_torch import CONFIG_HAS_ENTRIES, HAS_CONFIG_HASH
 
 from inductor_override.cli import reach
 
@@ -55,6 +55,27 @@ print(json.dumps([*seen, config.size_asserts, config.epilogue_fusion, layers()])
         *(sys.executable, str(program)),
     )
     assert json.loads(done.stdout) == [False, False, True, True, None, []], done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not HAS_CONFIG_HASH, reason="before torch 2.2 nothing makes a hash")
+def test_what_disable_takes_back_is_in_no_thread_s_keys(tmp_path: Path) -> None:
+    """From torch 2.13 on each thread keeps a copy of the config, from which its keys are made."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        """
+from concurrent.futures import ThreadPoolExecutor
+import torch._inductor.config as config
+import inductor_override as io
+with ThreadPoolExecutor(1) as pool:
+    config.get_hash(), pool.submit(config.get_hash).result()
+    io.disable()
+    print(config.get_hash(), pool.submit(config.get_hash).result())
+"""
+    )
+    done = run("--set", "epilogue_fusion=False", "--", sys.executable, str(program))
+    torchs = subprocess.run([sys.executable, str(program)], capture_output=True, text=True)
+    assert done.stdout == torchs.stdout != "", done.stderr
 
 
 def test_a_script_without_a_first_line_runs_as_in_a_shell(tmp_path: Path) -> None:
