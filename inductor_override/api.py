@@ -154,14 +154,6 @@ def report() -> TuningReport:
     return TuningReport.of(installation.counts)
 
 
-def make_available() -> None:
-    """Add the option to this process's config, and leave the decision to torch.
-
-    Runs in Inductor's compile children: the parent sends its value with each graph.
-    """
-    installation.hold("enable", process_wide=(TORCH_DECIDES, None))
-
-
 def _config() -> Any:
     return importlib.import_module(CONFIG)
 

@@ -145,6 +145,7 @@ def test_without_it_nothing_happens(run_with_torch: RunWithTorch) -> None:
     assert "inductor_override" not in said
 
 
+@pytest.mark.same_everywhere
 @by_entry_point
 def test_a_bad_value_is_one_warning_and_torch_decides() -> None:
     bad = "-2"
@@ -289,6 +290,7 @@ out["verdict"] = io.status().verdict
     assert "NoEffectWarning" not in said
 
 
+@pytest.mark.same_everywhere
 @pytest.mark.slow
 @by_entry_point
 def test_a_bad_value_of_the_switch_is_said() -> None:

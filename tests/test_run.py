@@ -107,6 +107,7 @@ dist.destroy_process_group()
     assert json.loads([x for x in done.stdout.splitlines() if x.startswith("[")][-1]) == [2, 56]
 
 
+@pytest.mark.same_everywhere
 def test_nothing_else_in_the_environment_changes() -> None:
     """torch, imported to check --set, sets TORCHINDUCTOR_CACHE_DIR in its own process."""
     show = "import json, os; print(json.dumps(dict(os.environ)))"
@@ -135,6 +136,7 @@ def test_a_signal_that_ends_the_command_ends_run() -> None:
         assert (done.returncode, done.stdout) == (-getattr(signal, f"SIG{name}"), "")
 
 
+@pytest.mark.same_everywhere
 @pytest.mark.slow
 def test_a_command_that_is_a_python_program_with_options_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(
@@ -211,6 +213,7 @@ def test_a_misspelled_option_is_not_taken_for_the_command() -> None:
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.same_everywhere
 @pytest.mark.slow
 def test_it_says_that_everything_is_switched_off() -> None:
     show = (
@@ -250,6 +253,7 @@ def test_an_environment_without_the_package_is_told() -> None:
     assert "Traceback" not in told.stderr
 
 
+@pytest.mark.same_everywhere
 def test_a_torch_that_is_not_supported_starts_nothing_where_it_is_seen(tmp_path: Path) -> None:
     """It is where --set is checked. Else the child says it, in one warning."""
     code = (

@@ -96,12 +96,14 @@ def test_an_interpreter_that_is_not_there_is_127(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.same_everywhere
 @pytest.mark.slow
 def test_one_of_inductors_modules_as_the_program() -> None:
     done = run("--", sys.executable, "-m", "torch._inductor.compile_fx")
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.same_everywhere
 def test_a_setting_that_this_torch_does_not_have_is_said(tmp_path: Path) -> None:
     """COMMAND may be the Python of another environment."""
     done = subprocess.run(

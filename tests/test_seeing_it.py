@@ -44,6 +44,7 @@ def test_status_follows_what_happens() -> None:
     assert "brings its own value" in io.status().verdict
 
 
+@pytest.mark.same_everywhere
 def test_status_on_the_command_line() -> None:
     done = run("-m", "inductor_override", "status")
     assert done.returncode == 0, done.stderr
@@ -70,6 +71,7 @@ def test_status_as_json_with_the_variable_set() -> None:
     assert facts["verdict"] == "on: GPUs with 28 SMs or more pass"
 
 
+@pytest.mark.same_everywhere
 @pytest.mark.slow
 def test_status_exits_with_3_on_a_torch_of_another_shape() -> None:
     code = (

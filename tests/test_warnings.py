@@ -149,6 +149,7 @@ def test_a_scope_that_decorates_or_was_left_is_dropped_in_silence() -> None:
     assert ["no graph was compiled" in str(warning.message) for warning in caught] == [True]
 
 
+@pytest.mark.same_everywhere
 def test_a_copy_that_was_never_entered_warns_where_it_was_made(tmp_path: Path) -> None:
     """Also at the bottom of the stack."""
     program = tmp_path / "program.py"
@@ -191,6 +192,7 @@ def test_a_decorated_function_that_never_compiles_warns_at_its_own_line() -> Non
     assert one.lineno == cast(Any, step).__wrapped__.__code__.co_firstlineno
 
 
+@pytest.mark.same_everywhere
 @pytest.mark.slow
 def test_a_scope_that_is_dropped_while_it_is_open_stays_open_and_says_so(tmp_path: Path) -> None:
     """A finalizer runs at any time, in any thread: it changes nothing."""

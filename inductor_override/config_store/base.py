@@ -19,7 +19,7 @@ class Default(int):
 
     At its end torch's `config.patch` (before 2.15) assigns what it found; so does each compile with
     `torch.compile(options=)`, in its thread. Nobody asked for that assignment: it must not win over
-    the process-wide value of later on. So assigning a `Default` takes an assignment back.
+    the process-wide value of later on. So assigning a `Default` counts as assigning nothing.
     """
 
 

@@ -50,7 +50,6 @@ class ContextEntries(Entries):
         assigned = self._assigned(entry)
         token = entry.user_override.set(value)
         entry.hide = False
-        self._forget_here(key)
         return entry, token, assigned, None
 
     def restore(self, key: str, prior: Any) -> None:
@@ -64,7 +63,6 @@ class ContextEntries(Entries):
                 entry.user_override.reset(token)
         except (ValueError, RuntimeError):  # in a copy of the context in which the scope was opened
             self._assign(entry, assigned)
-        self._forget_here(key)
 
     def _by_torch(self, key: str, entry: Any) -> bool:
         """Whether torch sets more than this value: an alias, or an option that implies others."""
@@ -78,10 +76,9 @@ class ContextEntries(Entries):
     def _assign(entry: Any, value: Any) -> None:
         entry.user_override.set(value)
 
-    @staticmethod
-    def _new_entry(module: Any, default: int) -> Any:
-        entry = module._ConfigEntry(module.Config(default=default, value_type=int), OPTION)
-        entry.user_override = _Assigned(entry.user_override, module._UNSET_SENTINEL)
+    def _new_entry(self, default: Default, *name: str) -> Any:
+        entry = super()._new_entry(default, OPTION)
+        entry.user_override = _Assigned(entry.user_override, self._unset)
         return entry
 
 
@@ -116,23 +113,29 @@ class CachedContextEntries(ContextEntries):
         # torch 2.15, does not note the option as one that is to be read.
         vars(self.config)["_get_dict_dirty_keys_var"].set(None)
 
+    def set_default(self, value: Any, key: str = OPTION) -> None:
+        super().set_default(value, key)
+        if key == OPTION:  # no thread keeps it
+            return
+        # No thread reaches what another one keeps, but all of them reach torch's variable through
+        # the config: with a new one in its place every thread starts afresh.
+        name = f"{self.config.__name__}._get_dict_dirty_keys"
+        vars(self.config)["_get_dict_dirty_keys_var"] = ContextVar(name, default=None)
+
+    def write(self, key: str, value: Any) -> Any:
+        prior = super().write(key, value)
+        self.config._mark_get_dict_dirty(key)
+        return prior
+
+    def restore(self, key: str, prior: Any) -> None:
+        super().restore(key, prior)
+        self.config._mark_get_dict_dirty(key)
+
     def _get_hash(self, method: Any) -> Any:
-        self._forget_hash()
+        # torch keeps the hash outside of the config, in a variable of this context.
+        dirty = vars(self.config)["_hash_dirty_var"]
+        dirty.set(True)
         try:
             return super()._get_hash(method)
         finally:
-            self._forget_hash()
-
-    def _forget_hash(self) -> None:
-        vars(self.config)["_hash_dirty_var"].set(True)
-
-    def _forget_here(self, key: str) -> None:
-        self._forget_hash()
-        self.config._mark_get_dict_dirty(key)
-
-    def _forget_everywhere(self) -> None:
-        # No thread reaches what another one keeps, but all of them reach torch's variable through
-        # the config: with a new one in its place every thread starts afresh.
-        # No hash has to be forgotten: `_get_hash` has torch keep none.
-        name = f"{self.config.__name__}._get_dict_dirty_keys"
-        vars(self.config)["_get_dict_dirty_keys_var"] = ContextVar(name, default=None)
+            dirty.set(True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextvars import ContextVar
 from types import ModuleType
 from typing import Any
@@ -24,7 +25,8 @@ class Entries(ConfigStore):
 
     def __init__(self, config: ModuleType) -> None:
         super().__init__(config)
-        self._own: Any = None
+        self._torchs = sys.modules["torch.utils._config_module"]
+        self._unset = vars(self._torchs)["_UNSET_SENTINEL"]
         self._stand_ins = StandIns(
             config,
             {
@@ -46,13 +48,10 @@ class Entries(ConfigStore):
         )
 
     def add(self, default: int) -> None:
-        from torch.utils import _config_module
-
         held = vars(self.config)
         self._stand_ins.put_on()
         # A new dict instead of a new key: another thread may be walking through the old dict.
-        entry = self._own = self._new_entry(_config_module, Default(default))
-        held["_config"] = {**held["_config"], OPTION: entry}
+        held["_config"] = {**held["_config"], OPTION: self._new_entry(Default(default))}
 
     def remove(self) -> None:
         options = vars(self.config)["_config"].copy()
@@ -64,27 +63,20 @@ class Entries(ConfigStore):
         return self._entry(key).default
 
     def set_default(self, value: Any, key: str = OPTION) -> None:
-        from torch.utils import _config_module
-
         entry = self._entry(key)
-        if entry is self._own:
-            entry.default = Default(value)
-        else:
-            if (
-                isinstance(entry.default, (list, set, dict))
-                and self._assigned(entry) == entry.default
-            ):
-                # At the first read torch has assigned a copy of the default.
-                self._assign(entry, _config_module._UNSET_SENTINEL)
-            entry.default = value
-            self._forget_everywhere()
+        assigned = self._assigned(entry)
+        # At the first read of such an option torch assigns a copy of the default.
+        of_torchs = isinstance(entry.default, (list, set, dict)) and assigned == entry.default
+        if of_torchs or self._is_unset(assigned):
+            self._assign(entry, self._unset)
+        entry.default = Default(value) if key == OPTION else value
 
     def prior(self, key: str) -> Any:
         entry = self._entry(key)
         return self.read(key) if is_alias(entry) else self._assigned(entry)
 
     def value_of(self, key: str, prior: Any) -> Any:
-        return self._entry(key).default if _is_unset(prior) else prior
+        return self._entry(key).default if self._is_unset(prior) else prior
 
     def write(self, key: str, value: Any) -> Any:
         prior = self.prior(key)
@@ -96,8 +88,7 @@ class Entries(ConfigStore):
         if is_alias(entry):
             setattr(self.config, key, prior)
         else:
-            self._assign(entry, prior)
-            self._forget_here(key)
+            self._assign(entry, self._unset if self._is_unset(prior) else prior)
 
     def min_sms(self) -> Any:
         # The option has no alias, no environment variable of torch's, and no mutable default.
@@ -105,7 +96,7 @@ class Entries(ConfigStore):
         if entry is None:  # removed by another thread just now
             return TORCH_DECIDES
         value = self._assigned(entry)
-        return int(entry.default) if _is_unset(value) else value
+        return int(entry.default) if self._is_unset(value) else value
 
     def _get_dict(
         self, method: Any, ignored_keys: Any = None, *args: Any, **kwargs: Any
@@ -138,17 +129,6 @@ class Entries(ConfigStore):
         if name != OPTION:
             method(self.config, name)
 
-    def _forget_hash(self) -> None:
-        vars(self.config)["_is_dirty"] = True
-
-    def _forget_here(self, key: str) -> None:
-        """Make torch read this option again in this thread."""
-        self._forget_hash()
-
-    def _forget_everywhere(self) -> None:
-        """Make torch read every option again in every thread."""
-        self._forget_hash()
-
     def _entry(self, key: str) -> Any:
         return vars(self.config)["_config"][key]
 
@@ -160,33 +140,19 @@ class Entries(ConfigStore):
     def _assign(entry: Any, value: Any) -> None:
         entry.user_override = value
 
-    @staticmethod
-    def _new_entry(module: Any, default: int) -> Any:
-        class OptionEntry(module._ConfigEntry):  # type: ignore[misc]
-            """Assigning a `Default` to it makes it one to which nothing is assigned."""
+    def _new_entry(self, default: Default, *name: str) -> Any:
+        return self._torchs._ConfigEntry(
+            self._torchs.Config(default=default, value_type=int), *name
+        )
 
-            _assigned: Any = module._UNSET_SENTINEL
-
-            @property
-            def user_override(self) -> Any:
-                return self._assigned
-
-            @user_override.setter
-            def user_override(self, value: Any) -> None:
-                self._assigned = module._UNSET_SENTINEL if type(value) is Default else value
-
-        return OptionEntry(module.Config(default=default, value_type=int))
+    def _is_unset(self, assigned: object) -> bool:
+        return assigned is self._unset or type(assigned) is Default
 
 
 def any_entry(config: ModuleType) -> Any:
     """One of the config's entries, which are all of one type; None if there is none."""
     options = vars(config).get("_config")
     return next(iter(options.values()), None) if isinstance(options, dict) else None
-
-
-def _is_unset(value: Any) -> bool:
-    """torch's mark for "nothing assigned" is a bare object."""
-    return type(value) is object
 
 
 def is_alias(entry: Any) -> bool:

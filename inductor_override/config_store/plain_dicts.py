@@ -57,14 +57,9 @@ class PlainDicts(ConfigStore):
         In place the dict would change its size while a thread that compiles copies it.
         """
         held = vars(self.config)
-        old = held["_config"]
-        before, new = old.copy(), old.copy()
-        new.pop(OPTION, None)
-        new.update(own)
-        held["_config"] = new
-        if old != before:  # someone assigned meanwhile
-            changed = {key: value for key, value in old.items() if before.get(key) is not value}
-            new.update({key: value for key, value in changed.items() if key != OPTION})
+        options = held["_config"].copy()
+        options.pop(OPTION, None)
+        held["_config"] = options | own
 
     def min_sms(self) -> Any:
         return vars(self.config)["_config"].get(OPTION, TORCH_DECIDES)
@@ -86,12 +81,9 @@ class PlainDicts(ConfigStore):
         return prior
 
     def write(self, key: str, value: Any) -> Any:
-        held = vars(self.config)
-        options = held["_config"]
+        options = vars(self.config)["_config"]
         prior = options.get(key)
         options[key] = value
-        if key != OPTION and "_is_dirty" in held:
-            held["_is_dirty"] = True  # from 2.2 on a hash is kept
         return prior
 
     def restore(self, key: str, prior: Any) -> None:

@@ -9,7 +9,6 @@ from contextlib import AbstractContextManager
 from typing import Any, Literal, Protocol
 
 from inductor_override.hooks import late_backward, trace
-from inductor_override.hooks.compile_child import ChildHook
 from inductor_override.hooks.gate import Gate
 from inductor_override.open_scopes import Counts, GraphValues
 from inductor_override.request.names import OPTION, TORCH_DECIDES
@@ -52,8 +51,8 @@ class CompileHooks:
         keeper: keeps the option in the config while a graph is compiled.
     """
 
-    def __init__(self, gate: Gate, child: ChildHook, tuner: Listener, keeper: Keeper) -> None:
-        self.gate, self.child, self.tuner, self.keeper = gate, child, tuner, keeper
+    def __init__(self, gate: Gate, tuner: Listener, keeper: Keeper) -> None:
+        self.gate, self.tuner, self.keeper = gate, tuner, keeper
         self.store, self.scopes = gate.store, gate.scopes
 
     def on_compile(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
@@ -128,7 +127,6 @@ class CompileHooks:
     def _before_compile(self, inputs: object) -> Collection[Counts]:
         """Bring hooks and scopes up to date; return the counts of the open scopes."""
         self.gate.foreign.keep_on_top()
-        self.child.attach()
         self.scopes.drop_closed()
         counted = self.scopes.counts_here()
         self._count(counted, inputs)

@@ -15,7 +15,6 @@ from typing import Literal
 from inductor_override.config_store.base import ConfigStore
 from inductor_override.errors import UnsupportedTorchError
 from inductor_override.hooks import late_backward
-from inductor_override.hooks.compile_child import ChildHook
 from inductor_override.hooks.compile_fx import CompileHooks, outside_compile
 from inductor_override.hooks.foreign import Foreign
 from inductor_override.hooks.gate import Gate
@@ -55,9 +54,6 @@ class Installation:
         self._undoing = False
         self._hooks: dict[str, Hook] = {}
         self._gate: Gate | None = None
-        self._child = ChildHook()
-        self._last: tuple[list[object], Selection] | None = None
-        self._imported: dict[str, ModuleType] | None = None
         self._to_say: list[str] = []
         """What is logged once the lock is released."""
 
@@ -95,9 +91,7 @@ class Installation:
         # Before the lock is taken: an import runs other packages' code, and may wait for a thread
         # that waits for the lock.
         if modules is None:
-            modules = self._imported = self._imported or {
-                name: importlib.import_module(name) for name in (CONFIG, *_OWNERS)
-            }
+            modules = {name: importlib.import_module(name) for name in (CONFIG, *_OWNERS)}
         patches()
         if len(modules) > 1:  # there is something to hook
             load_wrapt()
@@ -172,7 +166,7 @@ class Installation:
             return
         owners = {name: modules[name] for name in _OWNERS if name in modules}
         try:
-            selection = self._select(modules[CONFIG], owners)
+            selection = select(sys.modules["torch"].__version__, modules[CONFIG], owners)
             if self.store is None:
                 self._install_option(selection.patch.store(modules[CONFIG]))
             self._install_hooks(selection, owners)
@@ -183,15 +177,6 @@ class Installation:
         self.selection, self.unsupported = selection, None
         if selection.note:
             self._to_say.append(selection.note)
-
-    def _select(self, config: ModuleType, owners: dict[str, ModuleType]) -> Selection:
-        """The patch module; compared again only if what it was compared with has changed."""
-        version = sys.modules["torch"].__version__
-        if self._last and self._last[0] == _compared(self._last[1], version, config, owners):
-            return self._last[1]
-        selection = select(version, config, owners)
-        self._last = (_compared(selection, version, config, owners), selection)
-        return selection
 
     def _install_option(self, store: ConfigStore) -> None:
         if store.has(OPTION):
@@ -217,8 +202,8 @@ class Installation:
                 selection.patch, self.store, self.scopes, foreign, set_by=lambda: self.set_by
             )
             self._tuner = Listener(self.scopes.count_tuned)
-            self._undo += [self._child.detach, self._tuner.detach, foreign.stop, self._gate.close]
-        gate, compiler = self._gate, CompileHooks(self._gate, self._child, self._tuner, self)
+            self._undo += [self._tuner.detach, foreign.stop, self._gate.close]
+        gate, compiler = self._gate, CompileHooks(self._gate, self._tuner, self)
         wrappers: dict[str, Wrapper] = {
             "gate": gate.on_gate,
             "consumer": gate.on_consumer,
@@ -272,15 +257,6 @@ class Installation:
             if not (holder == "graph" and isinstance(key, tuple) and key[0] != here)
         }
         self.lock.release()
-
-
-def _compared(
-    selection: Selection, version: str, config: ModuleType, owners: dict[str, ModuleType]
-) -> list[object]:
-    """What a selection depends on."""
-    rows = [row for row in selection.patch.targets if row.owner in owners]
-    found = [vars(owners[row.owner]).get(name) for row in rows for name in row.name.split("|")]
-    return [version, config, *found]
 
 
 installation = Installation()

@@ -20,11 +20,13 @@ from typing import Any
 from inductor_override.request.names import (
     COMPILE_FX,
     CONFIG,
+    ENV_COMPILE_MODE,
     ENV_DISABLE,
     ENV_OPTION,
     ENV_REPORT,
     ENV_REPORT_BY,
     ENV_SETTINGS,
+    TORCH_DECIDES,
     UTILS,
 )
 
@@ -159,20 +161,23 @@ def _catch_up(imported_now: ModuleType | None = None) -> None:
 def _install(names: tuple[str, ...]) -> None:
     """The option first, when Inductor's config is there; each hook when its module is."""
     all_of_inductor = len(names) == len(_AWAITED)
-    process_wide, settings = None, {}
+    in_child = _in_compile_child()
+    process_wide: tuple[int, str | None] | None = None
+    settings: dict[str, Any] = {}
     if not state.done:
         # torch 2.5 imports the config when it is imported itself, long before all of Inductor.
-        if not os.environ.get(ENV_OPTION):
+        if not (in_child or os.environ.get(ENV_OPTION)):
             state.waiting = not all_of_inductor
             return
         from inductor_override.request.environment import read_environment
 
         found = read_environment()
         _warn_of(found.problems)
-        if found.min_sms is None or found.switched_off:
+        min_sms = TORCH_DECIDES if in_child else found.min_sms
+        if min_sms is None or found.switched_off:
             state.waiting = False
             return
-        process_wide, settings = (found.min_sms, ENV_OPTION), found.settings
+        process_wide, settings = (min_sms, None if in_child else ENV_OPTION), found.settings
     from inductor_override.install.installation import installation
 
     state.done = len(names)
@@ -180,6 +185,17 @@ def _install(names: tuple[str, ...]) -> None:
     installation.hold("environment", modules=modules, process_wide=process_wide)
     _apply(settings)
     state.waiting = not all_of_inductor
+
+
+def _in_compile_child() -> bool:
+    """Whether Inductor lowers graphs of a parent process here (from torch 2.7 on).
+
+    The parent sends its options with each graph, and one that is not known here makes the compile
+    fail: https://github.com/pytorch/pytorch/pull/146135
+    """
+    # torch sets the second variable for the processes that Inductor starts.
+    lowers_in_children = "SUBPROCESS" in os.environ.get(ENV_COMPILE_MODE, "").upper()
+    return lowers_in_children and os.environ.get("TORCH_WARM_POOL") == "0"
 
 
 def _apply(settings: dict[str, Any]) -> None:

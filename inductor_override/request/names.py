@@ -22,6 +22,9 @@ ENV_REPORT: Final = "INDUCTOR_OVERRIDE_REPORT"
 ENV_REPORT_BY: Final = "INDUCTOR_OVERRIDE_REPORT_BY"
 """The process that `run --report` became: this one reports also where it compiled nothing."""
 
+ENV_COMPILE_MODE: Final = "TORCHINDUCTOR_FX_COMPILE_MODE"
+"""torch's own: with SUBPROCESS in it (from 2.7 on) Inductor lowers graphs in a child process."""
+
 TORCH_DECIDES: Final = -1
 """The option's default: the gate asks torch's own function."""
 
