@@ -13,7 +13,7 @@ DOORS ?= transformers accelerate lightning diffusers ray nbclient ipykernel
 BIN := $(VENV)/bin
 PURELIB := import sysconfig; print(sysconfig.get_path('purelib'))
 
-.PHONY: demo docs doors test test-slow test-gpu lint mutants package cells matrix table clean
+.PHONY: coverage demo docs doors test test-slow test-gpu lint mutants package cells matrix table clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -46,6 +46,15 @@ doors: .doors/installed
 mutants: $(VENV)/installed
 	$(BIN)/python -m pip install -q -e '.[mutants]'
 	$(BIN)/python tools/mutants.py
+
+# Which lines no test runs, on any of the releases: 40 minutes. compat/uncovered.json says why.
+coverage: $(VENV)/installed
+	$(BIN)/python -m pip install -q -e '.[coverage]'
+	rm -f .coverage .coverage.*
+	$(BIN)/python -m coverage run -m pytest -n 2 --dist loadfile -k "not test_a_compile_child_lowers"
+	$(BIN)/python tools/cells.py --coverage $(CELLS)
+	$(BIN)/python -m coverage combine -q
+	$(BIN)/python tools/uncovered.py
 
 # Wheel and sdist, checked, and the wheel used in an empty environment.
 package: $(VENV)/installed

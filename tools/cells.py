@@ -4,6 +4,7 @@
     python tools/cells.py --only 2.9             # the row of that release
     python tools/cells.py --all --record         # every row, and what is newer than the last;
                                                  # results go to compat/results.json
+    python tools/cells.py --coverage 2.9.1       # notes which lines ran; `make coverage` shows them
     python tools/cells.py --all --record --missing   # go on after an interruption
 
 An environment takes 4 to 7 GB (a CUDA build of torch, whatever the machine has), so it and the
@@ -39,6 +40,9 @@ SAME_EVERYWHERE = (
     *("test_clocks.py", "test_comparison_statistics.py", "test_recommend.py", "test_table.py"),
     *("test_doctor.py", "test_fuzz.py", "test_guide.py", "test_terminals.py"),
 )
+# Where coverage runs in the compile child too, pickle looks for `torch.contiguous_format` in the
+# wrong module there.
+COVERAGE_LEAVES_OUT = ("-k", "not test_a_compile_child_lowers")
 SUMMARY = re.compile(r" in [0-9.]+s( \([0-9:]+\))?( =+)?$")
 SHOWN = ("torch", "triton", "wrapt")
 
@@ -130,7 +134,7 @@ def interpreter(version: str) -> str:
     return version
 
 
-def run(cell: Cell, pytest_arguments: list[str]) -> None:
+def run(cell: Cell, pytest_arguments: list[str], *, coverage: bool) -> None:
     """Make the environment, run the tests in it, delete it."""
     started, cell.commit = time.monotonic(), commit()
     shutil.rmtree(WORK, ignore_errors=True)
@@ -147,14 +151,13 @@ def run(cell: Cell, pytest_arguments: list[str]) -> None:
     )
     try:
         checked([*uv, "venv", "--python", interpreter(cell.python), str(environment)])
-        checked([*install, torch, *cell.also_install, f"{ROOT}[test]"])
+        extras = "test,coverage" if coverage else "test"
+        checked([*install, torch, *cell.also_install, f"{ROOT}[{extras}]"])
         cell.versions = json.loads(checked([python, "-c", show]))
         tests = [f"--ignore=tests/{name}" for name in SAME_EVERYWHERE]
         done = subprocess.run(
             [
-                python,
-                "-m",
-                "pytest",
+                *(python, "-m", *(("coverage", "run", "-m") if coverage else ()), "pytest"),
                 "-q",
                 "-n2",
                 "--dist=loadfile",
@@ -163,6 +166,7 @@ def run(cell: Cell, pytest_arguments: list[str]) -> None:
                 "-m",
                 "not same_everywhere",
                 *tests,
+                *(COVERAGE_LEAVES_OUT if coverage else ()),
             ]
             + pytest_arguments,
             cwd=ROOT,
@@ -219,6 +223,7 @@ def main() -> int:
     )
     parser.add_argument("--record", action="store_true", help="write compat/results.json")
     parser.add_argument("--missing", action="store_true", help="only what has not passed yet")
+    parser.add_argument("--coverage", action="store_true", help="note which lines ran: .coverage.*")
     parser.add_argument("--pytest", default="", help="further arguments for pytest")
     asked = parser.parse_args()
     names = asked.releases
@@ -237,7 +242,7 @@ def main() -> int:
     cells = [known[name] for name in names]
     for cell in cells:
         print(f"torch {cell.name} on Python {cell.python} ...", flush=True)
-        run(cell, asked.pytest.split())
+        run(cell, asked.pytest.split(), coverage=asked.coverage)
         if asked.record:
             record(cell, known)
         print(f"torch {cell.versions.get('torch', cell.name)}: {cell.summary}", flush=True)
