@@ -1,4 +1,4 @@
-"""The examples of docs/recipes.md that need other packages: `make doors`.
+"""The examples of docs/examples/ that need other packages: `make doors`.
 
 A block is run as it stands there, in a process of its own. torch's structured trace says what was
 compiled under the override.
@@ -12,16 +12,22 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-PAGE = (Path(__file__).parent.parent / "docs" / "recipes.md").read_text("utf-8")
-BLOCK = re.compile(
-    r"^## ([^\n]+)\n[^#]*?<!-- make doors: (.+?) -->\n```python\n(.*?)^```$", re.M | re.S
-)
+EXAMPLES = Path(__file__).parent.parent / "docs" / "examples"
+BLOCK = re.compile(r"<!-- make doors: (.+?) -->\n```python\n(.*?)^```$", re.M | re.S)
 COMMAND = re.compile(r"^    (inductor-override run .* -- (?:torchrun|accelerate) .*)$", re.M)
-SCRIPT = PAGE.partition("## A script\n\n```python\n")[2].partition("```")[0]
+
+
+def first_block(page: str) -> str:
+    return (EXAMPLES / page).read_text("utf-8").partition("```python\n")[2].partition("```")[0]
+
+
+SCRIPT = first_block("script.md")
 
 
 def thresholds(trace: Path) -> set[str]:
@@ -48,9 +54,15 @@ def run(command: list[str], folder: Path) -> None:
     assert done.returncode == 0, done.stderr[-4000:]
 
 
-@pytest.mark.parametrize(("title", "packages", "code"), BLOCK.findall(PAGE))
+def blocks() -> Iterator[Any]:
+    for page in sorted(EXAMPLES.glob("*.md")):
+        for packages, code in BLOCK.findall(page.read_text("utf-8")):
+            yield pytest.param(packages, code, id=packages)
+
+
+@pytest.mark.parametrize(("packages", "code"), blocks())
 def test_an_example_is_compiled_under_the_override(
-    title: str, packages: str, code: str, tmp_path: Path
+    packages: str, code: str, tmp_path: Path
 ) -> None:
     for package in packages.split():
         importlib.metadata.version(package)
@@ -60,7 +72,7 @@ def test_an_example_is_compiled_under_the_override(
 
 
 @pytest.mark.xdist_group("launchers")  # they take one port
-@pytest.mark.parametrize("command", COMMAND.findall(PAGE))
+@pytest.mark.parametrize("command", COMMAND.findall((EXAMPLES / "launchers.md").read_text("utf-8")))
 def test_a_launcher_s_processes_are_under_the_override(command: str, tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text(SCRIPT)
     run(["sh", "-c", command.replace("accelerate launch", "accelerate launch --cpu")], tmp_path)
@@ -75,7 +87,7 @@ def test_a_notebook_shows_each_object_as_html(
     import nbclient
     import nbformat
 
-    example = PAGE.partition("## A notebook\n\n```python\n")[2].partition("```")[0]
+    example = first_block("notebook.md")
     cells = [SCRIPT, *example.splitlines(), "scope", "io.status()", "io.report()"]
     explained = (
         "io.explain(torch.nn.Linear(64, 64).half(), (torch.randn(8, 64).half(),), gpu='RTX 3060')"
