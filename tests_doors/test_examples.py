@@ -28,6 +28,11 @@ def first_block(page: str) -> str:
 
 
 SCRIPT = first_block("script.md")
+PLAIN = """
+import torch
+model = torch.compile(torch.nn.Linear(64, 64), mode="max-autotune")
+model(torch.randn(8, 64)).sum().backward()
+"""
 
 
 def thresholds(trace: Path) -> set[str]:
@@ -74,7 +79,7 @@ def test_an_example_is_compiled_under_the_override(
 @pytest.mark.xdist_group("launchers")  # they take one port
 @pytest.mark.parametrize("command", COMMAND.findall((EXAMPLES / "launchers.md").read_text("utf-8")))
 def test_a_launcher_s_processes_are_under_the_override(command: str, tmp_path: Path) -> None:
-    (tmp_path / "train.py").write_text(SCRIPT)
+    (tmp_path / "train.py").write_text(PLAIN)
     run(["sh", "-c", command.replace("accelerate launch", "accelerate launch --cpu")], tmp_path)
     reports = [json.loads(line) for line in (tmp_path / "tuned.jsonl").read_text().splitlines()]
     compiled = [report for report in reports if report["graphs"]]
