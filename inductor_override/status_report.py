@@ -95,10 +95,9 @@ class Status:
 
 
 def status() -> Status:
-    """What is installed here and now. Imports neither torch nor wrapt, changes nothing."""
+    """What is installed here and now. Imports no torch, changes nothing."""
     torch = _torch_version()
     found = read_environment()
-    select.patches()  # imports modules, which must not happen under the lock
     with installation.lock:
         selection, scopes = installation.selection, installation.scopes
         patch = selection.patch if selection else select.serving(torch) if torch else None

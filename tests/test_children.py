@@ -8,9 +8,7 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -19,7 +17,6 @@ import torch._inductor.config as config
 from conftest import Snapshot
 from internals import installation
 from this_torch import COMPILES_IN_CHILDREN
-from torch._inductor.graph import GraphLowering
 
 import inductor_override as io
 
@@ -161,36 +158,4 @@ def test_a_fork_in_the_middle_of_a_scope(no_trace: Snapshot) -> None:
         thread.join(60)
         assert process.exitcode == 0
         assert getattr(config, OPTION) == 7
-    assert no_trace.differences() == []
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
-def test_a_fork_while_another_thread_compiles(
-    no_trace: Snapshot, monkeypatch: pytest.MonkeyPatch, compiled: Callable[..., Any]
-) -> None:
-    """In the child nobody compiles: nothing waits for it."""
-    compiling, go_on, run = threading.Event(), threading.Event(), GraphLowering.run
-
-    def slow(self: GraphLowering, *args: object) -> Any:
-        compiling.set()
-        assert go_on.wait(60)
-        return run(self, *args)
-
-    monkeypatch.setattr(GraphLowering, "run", slow)
-    io.enable(min_sms=0)
-    # A value that no other test has: torch's caches on disk would have the graph.
-    thread = threading.Thread(target=lambda: compiled(options=io.options(min_sms=321)))
-    thread.start()
-    assert compiling.wait(60)
-    child = os.fork()
-    if child == 0:
-        io.disable()
-        os._exit(0 if io.status().installed is False else 1)
-    status = os.waitpid(child, 0)[1]
-    go_on.set()
-    thread.join(60)
-    assert os.waitstatus_to_exitcode(status) == 0
-    io.disable()
-    monkeypatch.undo()
     assert no_trace.differences() == []

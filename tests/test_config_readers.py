@@ -12,7 +12,7 @@ import pytest
 import torch._inductor.config as config
 import torch._inductor.utils as utils
 from conftest import InThread, Snapshot
-from this_torch import CONFIG_HAS_ENTRIES, HAS_CONFIG_HASH, THREADS_KEEP_COPIES, VALUES_PER_THREAD
+from this_torch import CONFIG_HAS_ENTRIES, THREADS_KEEP_COPIES, VALUES_PER_THREAD
 
 import inductor_override as io
 
@@ -66,32 +66,16 @@ def test_where_torch_decides_the_option_is_in_no_key() -> None:
     """Another key would have torch compile again what it has, and keep it twice."""
     stock = keys_of_the_config()
     assert OPTION not in stock
-
-    def hashes() -> object:
-        return config.get_hash() if hasattr(config, "get_hash") else None  # from 2.2 on
-
-    stock_hash = hashes()
     with io.override(min_sms=7):
         assert keys_of_the_config() == {**stock, OPTION: 7}
-        assert hashes() != stock_hash or stock_hash is None
         with config.patch({OPTION: -1}):
-            assert (keys_of_the_config(), hashes()) == (stock, stock_hash)
+            assert keys_of_the_config() == stock
     io.enable()
-    assert (keys_of_the_config(), hashes()) == (stock, stock_hash)
+    assert keys_of_the_config() == stock
     io.options(min_sms=3)
     assert keys_of_the_config() == stock
     io.disable()
-    assert (keys_of_the_config(), hashes()) == (stock, stock_hash)
-
-
-@pytest.mark.skipif(not HAS_CONFIG_HASH, reason="before torch 2.2 nothing makes a hash")
-def test_the_hash_after_a_scope_is_that_of_the_present_values() -> None:
-    """torch keeps a hash. This one is kept from before the assignment."""
-    before = config.get_hash()
-    with config.patch(epilogue_fusion=not config.epilogue_fusion):
-        with io.override(min_sms=0, shape_padding=not config.shape_padding):
-            pass
-        assert config.get_hash() != before
+    assert keys_of_the_config() == stock
 
 
 @from_2_12
@@ -124,19 +108,15 @@ def copy_of_the_thread() -> Any:
 def test_what_a_thread_assigns_during_a_scope_is_in_its_copy_after_it(
     in_thread: InThread, reads: bool
 ) -> None:
-    def seen() -> tuple[Any, Any]:
-        return copy_of_the_thread(), config.get_hash()
-
-    stock, stock_hash = in_thread(seen)
+    stock = in_thread(copy_of_the_thread)
     with io.override(min_sms=7):
         if reads:
-            in_thread(seen)
+            in_thread(copy_of_the_thread)
         in_thread(lambda: setattr(config, "size_asserts", not stock["size_asserts"]))
         if reads:
-            in_thread(seen)
-    after, after_hash = in_thread(seen)
+            in_thread(copy_of_the_thread)
+    after = in_thread(copy_of_the_thread)
     assert after == {**stock, "size_asserts": not stock["size_asserts"]}
-    assert after_hash != stock_hash
 
 
 @from_2_13
@@ -151,36 +131,6 @@ def test_what_a_thread_has_patched_is_not_looked_for_after_the_scope(in_thread: 
     with io.override(min_sms=7):
         in_thread(patch_and_read)
     assert OPTION not in in_thread(copy_of_the_thread)
-
-
-@from_2_13
-def test_a_hash_that_was_begun_before_a_change_is_not_kept(
-    in_thread: InThread, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """From then on the thread would go by the old value."""
-
-    changes: list[int] = []
-
-    class WhileHashed:
-        def __deepcopy__(self, memo: object) -> WhileHashed:
-            return self
-
-        def __repr__(self) -> str:  # torch hashes the text of what it has read
-            if changes:
-                change = threading.Thread(target=io.enable, args=(changes.pop(),))
-                change.start()
-                change.join(60)
-            return "here"
-
-    monkeypatch.setattr(config._config["debug"], "default", WhileHashed())
-    hashes = {}
-    for value in (5, 9):
-        io.enable(min_sms=value)
-        hashes[value] = in_thread(config.get_hash)
-    changes.append(5)
-    in_thread(lambda: setattr(config, "size_asserts", config.size_asserts))  # hashed anew
-    assert in_thread(config.get_hash) == hashes[9]  # 5 is the value when it is done
-    assert in_thread(config.get_hash) == hashes[5] != hashes[9]
 
 
 @from_2_13
@@ -206,8 +156,7 @@ def test_threads_read_and_ask_while_scopes_come_and_go(device: object, no_trace:
         nonlocal reads
         while time.monotonic() < end and not failures:
             try:
-                for name in ("get_config_copy", "get_hash"):
-                    getattr(config, name, dict)()
+                getattr(config, "get_config_copy", dict)()
                 found = keys_of_the_config()
                 utils.is_big_gpu(device)
             except Exception as error:
@@ -228,3 +177,13 @@ def test_threads_read_and_ask_while_scopes_come_and_go(device: object, no_trace:
     assert failures == []
     assert reads > 2
     assert no_trace.differences() == []
+
+
+@from_2_12
+def test_enable_and_disable_leave_nothing_in_a_context() -> None:
+    def cycle() -> int:
+        io.enable(min_sms=3)
+        io.disable()
+        return len(contextvars.copy_context())
+
+    assert len({cycle() for _ in range(3)}) == 1

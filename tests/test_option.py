@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch._inductor.config as config
 from conftest import InThread
-from this_torch import CONFIG_HAS_ENTRIES, COPIES_CONFIG, HAS_CONFIG_HASH
+from this_torch import CONFIG_HAS_ENTRIES, COPIES_CONFIG
 
 import inductor_override as io
 
@@ -55,18 +55,6 @@ def test_save_and_load_round_trip() -> None:
         assert getattr(config, OPTION) == 9
 
 
-@pytest.mark.skipif(not HAS_CONFIG_HASH, reason="torch 2.0 and 2.1 have no config hash")
-def test_the_value_is_part_of_the_config_hash() -> None:
-    stock = config.get_hash()
-    with io.override(min_sms=0):
-        zero = config.get_hash()
-        with io.override(min_sms=1):
-            one = config.get_hash()
-        assert config.get_hash() == zero
-    assert config.get_hash() == stock
-    assert len({stock, zero, one}) == 3
-
-
 def test_torch_compile_takes_it_as_an_option() -> None:
     chosen = io.options(min_sms=7)
     assert chosen == {OPTION: 7}
@@ -108,18 +96,6 @@ def test_enable_reaches_every_thread(ask: Callable[[], bool], in_thread: InThrea
     io.disable()
     assert in_thread(ask) is False
     in_thread(config.save_config)
-
-
-@pytest.mark.skipif(not HAS_CONFIG_HASH, reason="torch 2.0 and 2.1 have no config hash")
-def test_a_thread_that_hashed_before_sees_each_change(in_thread: InThread) -> None:
-    stock = in_thread(config.get_hash)
-    io.enable(min_sms=0)
-    zero = in_thread(config.get_hash)
-    io.enable(min_sms=30)
-    thirty = in_thread(config.get_hash)
-    io.disable()
-    assert in_thread(config.get_hash) == stock
-    assert len({stock, zero, thirty}) == 3
 
 
 def test_enable_again_changes_the_value_and_disable_is_idempotent(ask: Callable[[], bool]) -> None:

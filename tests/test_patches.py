@@ -44,7 +44,7 @@ def name(patch: Patch | None) -> str | None:
 
 def test_every_release_has_exactly_one_module() -> None:
     for release, expected in EXPECTED.items():
-        fitting = [p for p in patches.patches() if p.first <= release <= p.last]
+        fitting = [p for p in patches.PATCHES if p.first <= release <= p.last]
         assert [name(p) for p in fitting] == [expected]
         assert name(patches.serving(f"{release[0]}.{release[1]}.1")) == expected
     assert patches.serving("1.13.1") is None
@@ -70,8 +70,7 @@ def test_release_of(version: str, release: tuple[int, int] | None) -> None:
 
 
 def test_the_rows_of_each_module() -> None:
-    for name, patch in zip(patches.MODULES, patches.patches(), strict=True):
-        assert patch.name == name
+    for patch in patches.PATCHES:
         roles = ["gate", "consumer", "compile"] + ["graph"] * (patch.first >= (2, 6))
         assert [row.role for row in patch.targets] == roles
         assert all(
@@ -98,7 +97,7 @@ def test_what_the_module_says_of_this_torch_is_so(set_sms: Callable[[int], None]
         set_sms(sms)
         assert utils.is_big_gpu(device) is passes
         assert patch.count_sms(device) == sms
-    fitting = [other.store for other in patches.patches() if other.store.fits(config)]
+    fitting = [other.store for other in patches.PATCHES if other.store.fits(config)]
     assert set(fitting) == {patch.store}
     assert patch.store.per_context is (VALUES_PER_THREAD)
 
@@ -142,14 +141,14 @@ def new_parameter(copies: types.SimpleNamespace) -> None:
 
 
 def no_consumer(copies: types.SimpleNamespace) -> None:
-    for row in (row for patch in patches.patches() for row in patch.targets):
+    for row in (row for patch in patches.PATCHES for row in patch.targets):
         if row.role == "consumer":
             for one in row.name.split("|"):
                 vars(copies.utils).pop(one, None)
 
 
 def consumer_asks_another(copies: types.SimpleNamespace) -> None:
-    for row in (row for patch in patches.patches() for row in patch.targets):
+    for row in (row for patch in patches.PATCHES for row in patch.targets):
         if row.role == "consumer":
             for one in row.name.split("|"):
                 setattr(copies.utils, one, lambda *args: another_gate(*args))  # type: ignore[name-defined]  # noqa: F821
@@ -203,7 +202,7 @@ def test_an_unknown_torch_of_a_known_shape_is_used_and_said(version: str) -> Non
         assert caught.value.differences
         return
     selection = patches.select(version, *altered(lambda copies: None))
-    assert name(selection.patch) == patches.MODULES[-1]
+    assert name(selection.patch) == patches.PATCHES[-1].name
     assert f"torch {version} is not known" in (selection.note or "")
 
 

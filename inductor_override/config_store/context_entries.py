@@ -14,7 +14,7 @@ from inductor_override.request.names import OPTION
 class ContextEntries(Entries):
     """torch 2.12: a value is seen only in the thread, or asyncio task, that assigned it.
 
-    Defaults, and the hash of the config, are shared by all threads.
+    Defaults are shared by all threads.
     """
 
     kind = "entries per context"
@@ -94,7 +94,7 @@ class _Assigned:
 
 
 class CachedContextEntries(ContextEntries):
-    """torch 2.13 on: each thread also keeps dicts of the whole config, and a hash of its own."""
+    """torch 2.13 on: each thread also keeps dicts of the whole config."""
 
     kind = "entries per context, cached"
 
@@ -104,7 +104,7 @@ class CachedContextEntries(ContextEntries):
             isinstance(getattr(any_entry(config), "user_override", None), ContextVar)
             and hasattr(config, "_get_dict")
             and hasattr(config, "_mark_get_dict_dirty")
-            and vars(config).keys() >= {"_get_dict_dirty_keys_var", "_hash_dirty_var"}
+            and "_get_dict_dirty_keys_var" in vars(config)
         )
 
     def remove(self) -> None:
@@ -130,12 +130,3 @@ class CachedContextEntries(ContextEntries):
     def restore(self, key: str, prior: Any) -> None:
         super().restore(key, prior)
         self.config._mark_get_dict_dirty(key)
-
-    def _get_hash(self, method: Any) -> Any:
-        # torch keeps the hash outside of the config, in a variable of this context.
-        dirty = vars(self.config)["_hash_dirty_var"]
-        dirty.set(True)
-        try:
-            return super()._get_hash(method)
-        finally:
-            dirty.set(True)

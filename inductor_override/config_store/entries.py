@@ -15,10 +15,11 @@ from inductor_override.request.names import OPTION, TORCH_DECIDES
 class Entries(ConfigStore):
     """torch 2.6 to 2.11: an entry for each option, its value for the whole process.
 
-    torch reads the whole config with `_get_dict`: for the keys of its caches, for its hash, and to
-    copy it. A stand-in shows torch the config without the package's option, and adds the option
-    where it counts. So nothing that torch keeps of the config ever holds the option, and nothing
-    has to be forgotten when the option comes, goes, or changes in another thread.
+    torch reads the whole config with `_get_dict`: for the keys of its caches, and to copy it. A
+    stand-in shows torch the config without the package's option, and adds the option where it
+    counts. So nothing that torch keeps of the config ever holds the option, and nothing has to be
+    forgotten when the option comes, goes, or changes in another thread. (torch has a hash of the
+    config too, `get_hash`, which nothing in torch asks for: it is left alone.)
     """
 
     kind = "entries"
@@ -31,7 +32,6 @@ class Entries(ConfigStore):
             config,
             {
                 "_get_dict": self._get_dict,
-                "get_hash": self._get_hash,
                 "_mark_get_dict_dirty": self._mark_get_dict_dirty,
             },
         )
@@ -67,7 +67,7 @@ class Entries(ConfigStore):
         assigned = self._assigned(entry)
         # At the first read of such an option torch assigns a copy of the default.
         of_torchs = isinstance(entry.default, (list, set, dict)) and assigned == entry.default
-        if of_torchs or self._is_unset(assigned):
+        if of_torchs or type(assigned) is Default:
             self._assign(entry, self._unset)
         entry.default = Default(value) if key == OPTION else value
 
@@ -108,13 +108,6 @@ class Entries(ConfigStore):
         if OPTION not in (ignored_keys or ()) and (is_copy or self.in_keys()) and self.has(OPTION):
             found[OPTION] = self.min_sms()
         return found
-
-    def _get_hash(self, method: Any) -> Any:
-        """torch's hash of the config, computed anew at each call.
-
-        torch keeps a hash until an option changes in this thread.
-        """
-        return method(self._without_option())
 
     def _without_option(self) -> ModuleType:
         options = vars(self.config)["_config"].copy()

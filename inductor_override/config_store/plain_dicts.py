@@ -13,9 +13,9 @@ from inductor_override.request.names import OPTION, TORCH_DECIDES
 class PlainDicts(ConfigStore):
     """torch 2.0 to 2.5: the value itself in a dict, for the whole process.
 
-    torch reads the whole config for its hash (2.2 on), for the keys of its caches (2.2 on) and to
-    copy it in each compile (2.4 on). Stand-ins give those readers a copy of the dict: without the
-    option where torch decides, and safe from options that come and go in another thread.
+    torch reads the whole config for the keys of its caches (2.2 on) and to copy it in each compile
+    (2.4 on). Stand-ins give those readers a copy of the dict: without the option where torch
+    decides, and safe from options that come and go in another thread.
     """
 
     kind = "plain dicts"
@@ -23,7 +23,7 @@ class PlainDicts(ConfigStore):
 
     def __init__(self, config: ModuleType) -> None:
         super().__init__(config)
-        keys = ("get_hash", "save_config", "save_config_portable", "codegen_config")
+        keys = ("save_config", "save_config_portable", "codegen_config")
         self._stand_ins = StandIns(
             config, {**dict.fromkeys(keys, self._for_keys), "get_config_copy": self._for_copy}
         )

@@ -48,12 +48,12 @@ def _stand_in(function: StandIn, method: StandIn) -> StandIn:
 
 
 def view(config: ModuleType, options: dict[str, Any]) -> ModuleType:
-    """The config for torch's methods, with these options in it, and with no hash that is kept.
+    """The config for torch's methods, with these options in it.
 
     While a method walks through these options no other thread adds one, or takes one out. It is of
     the config's own class: torch 2.15 calls `super()`.
     """
     made = ModuleType.__new__(type(config))
     ModuleType.__init__(made, config.__name__)  # torch's own `__init__` raises
-    vars(made).update(vars(config), _config=options, _is_dirty=True)
+    vars(made).update(vars(config), _config=options)
     return made

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from types import ModuleType
 from typing import Any
+
+import wrapt
+
+# In wrapt 2 a FunctionWrapper is no ObjectProxy any more, but both are this.
+_Proxy: Any = getattr(wrapt, "BaseObjectProxy", None) or wrapt.ObjectProxy
+
+
+class Layer(wrapt.FunctionWrapper):  # type: ignore[type-arg,unused-ignore]
+    """A type of its own, so that these layers are told from other packages' wrappers."""
+
 
 Wrapper = Callable[[Any, Any, tuple[Any, ...], dict[str, Any]], Any]
 
@@ -23,14 +32,15 @@ class Hook:
 
     def __init__(
         self,
-        owner: ModuleType | type,
+        owner: ModuleType,
         name: str,
         wrapper: Wrapper,
         enabled: Callable[[], bool] | None = None,
     ) -> None:
         self.owner, self.name, self.wrapper, self.enabled = owner, name, wrapper, enabled
         self._layer: object = None
-        self._held = vars(owner)  # a dict for a module, for a class not
+        # Not setattr: a config module's `__setattr__` takes options only.
+        self._held = vars(owner)
 
     def attach(self) -> object:
         """Put the wrapper on top; return what it wraps.
@@ -40,13 +50,13 @@ class Hook:
         """
         # Not getattr: what is restored must be the very object that the module holds.
         target = self._held.get(self.name)
-        if isinstance(target, _proxy_type()):  # maybe over a layer of the package's
+        if isinstance(target, _Proxy):  # maybe over a layer of the package's
             self.detach()
             target = self._held.get(self.name)
         if target is None:
             raise AttributeError(f"{self.owner.__name__} has no {self.name}")
-        self._layer = _layer_type()(target, self.wrapper, self.enabled)
-        self._put(self._layer)
+        self._layer = Layer(target, self.wrapper, self.enabled)
+        self._held[self.name] = self._layer
         return target
 
     def is_outermost(self) -> bool:
@@ -59,44 +69,14 @@ class Hook:
         A layer in someone else's closure stays there, and only passes calls on.
         """
         self._layer = None
-        layer = _layer_type()
         held = self._held.get(self.name)
         target: Any = held
-        while type(target) is layer:
+        while type(target) is Layer:
             target = target.__wrapped__
         if target is not held:
-            self._put(target)
+            self._held[self.name] = target
         # A plain function's __wrapped__ is a note, not what it calls: only proxies are followed.
-        while isinstance(target, _proxy_type()):
-            while type(target.__wrapped__) is layer:
+        while isinstance(target, _Proxy):
+            while type(target.__wrapped__) is Layer:
                 target.__wrapped__ = target.__wrapped__.__wrapped__
             target = target.__wrapped__
-
-    def _put(self, value: object) -> None:
-        if isinstance(self._held, dict):
-            self._held[self.name] = value  # a config module's __setattr__ takes options only
-        else:
-            setattr(self.owner, self.name, value)
-
-
-def load_wrapt() -> None:
-    """Import wrapt now, and not later while a lock is held."""
-    _layer_type()
-
-
-@cache
-def _layer_type() -> Any:
-    import wrapt
-
-    class Layer(wrapt.FunctionWrapper):  # type: ignore[type-arg,unused-ignore]
-        """A type of its own, so that these layers are told from other packages' wrappers."""
-
-    return Layer
-
-
-@cache
-def _proxy_type() -> Any:
-    import wrapt
-
-    # In wrapt 2 a FunctionWrapper is no ObjectProxy any more, but both are this.
-    return getattr(wrapt, "BaseObjectProxy", None) or wrapt.ObjectProxy

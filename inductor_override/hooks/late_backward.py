@@ -15,6 +15,8 @@ from contextlib import AbstractContextManager
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import wrapt
+
 from inductor_override.messages import say_once
 from inductor_override.open_scopes import GraphValues
 from inductor_override.request.names import COMPILE_FX, OPTION, TORCH_DECIDES
@@ -50,8 +52,6 @@ def with_values(
     for a reason: then nothing is done. No frame is added either: torch takes many stack traces in a
     compile, and pays for each frame in each.
     """
-    import wrapt
-
     inner = args[2] if len(args) > 2 else kwargs.get("inner_compile") or _default_inner(compile_fx)
     if inner is None:
         return args, kwargs

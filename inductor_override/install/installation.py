@@ -18,10 +18,10 @@ from inductor_override.hooks import late_backward
 from inductor_override.hooks.compile_fx import CompileHooks, outside_compile
 from inductor_override.hooks.foreign import Foreign
 from inductor_override.hooks.gate import Gate
-from inductor_override.hooks.hook import Hook, Wrapper, load_wrapt
+from inductor_override.hooks.hook import Hook, Wrapper
 from inductor_override.messages import say_once
 from inductor_override.open_scopes import Counts, Entry, GraphValues, OpenScopes
-from inductor_override.patches.select import Selection, known_range, patches, select
+from inductor_override.patches.select import Selection, known_range, select
 from inductor_override.request.names import COMPILE_FX, CONFIG, OPTION, TORCH_DECIDES, UTILS
 from inductor_override.tuning import Listener
 
@@ -92,9 +92,6 @@ class Installation:
         # that waits for the lock.
         if modules is None:
             modules = {name: importlib.import_module(name) for name in (CONFIG, *_OWNERS)}
-        patches()
-        if len(modules) > 1:  # there is something to hook
-            load_wrapt()
         with self.lock:
             self._install(modules)
             self._held.add((holder, key))
@@ -111,7 +108,7 @@ class Installation:
 
         A compile that began with the option in the config must not find it gone.
         """
-        key = threading.get_ident(), object()
+        key = object()
         with self.lock:
             if self.installed:
                 self._held.add(("graph", key))
@@ -147,7 +144,7 @@ class Installation:
 
         Where torch cannot be patched any more torch decides: the user's call must not fail.
         """
-        key = threading.get_ident(), object()
+        key = object()
         try:
             reopened: AbstractContextManager[None] = nullcontext()
             try:
@@ -248,16 +245,6 @@ class Installation:
         self._gate = self.selection = self.store = self.scopes = None
         self._undoing = False
 
-    def after_fork(self) -> None:
-        """In the child of a fork the graphs of other threads are compiled by nobody."""
-        here = threading.get_ident()
-        self._held = {
-            (holder, key)
-            for holder, key in self._held
-            if not (holder == "graph" and isinstance(key, tuple) and key[0] != here)
-        }
-        self.lock.release()
-
 
 installation = Installation()
 if hasattr(os, "register_at_fork"):  # not on Windows
@@ -265,5 +252,5 @@ if hasattr(os, "register_at_fork"):  # not on Windows
     os.register_at_fork(
         before=installation.lock.acquire,
         after_in_parent=installation.lock.release,
-        after_in_child=installation.after_fork,
+        after_in_child=installation.lock.release,
     )

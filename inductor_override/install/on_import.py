@@ -193,9 +193,9 @@ def _in_compile_child() -> bool:
     The parent sends its options with each graph, and one that is not known here makes the compile
     fail: https://github.com/pytorch/pytorch/pull/146135
     """
-    # torch sets the second variable for the processes that Inductor starts.
-    lowers_in_children = "SUBPROCESS" in os.environ.get(ENV_COMPILE_MODE, "").upper()
-    return lowers_in_children and os.environ.get("TORCH_WARM_POOL") == "0"
+    # A process that the worker spawns has the worker's `sys.argv` before it imports torch.
+    a_worker = "compile_worker" in "".join(sys.argv[:1])
+    return a_worker and "SUBPROCESS" in os.environ.get(ENV_COMPILE_MODE, "").upper()
 
 
 def _apply(settings: dict[str, Any]) -> None:

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from dataclasses import dataclass
-from functools import cache
 from types import ModuleType
 from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
 from inductor_override.errors import UnsupportedTorchError
+from inductor_override.patches import (
+    torch_2_0,
+    torch_2_4,
+    torch_2_6,
+    torch_2_7,
+    torch_2_12,
+    torch_2_13,
+)
 from inductor_override.patches.asking import asks_the_gate, belongs_to_torch, name_of
 from inductor_override.patches.contract import Patch, Release, Target
 
-MODULES = ("torch_2_0", "torch_2_4", "torch_2_6", "torch_2_7", "torch_2_12", "torch_2_13")
+PATCHES = (
+    torch_2_0.PATCH,
+    torch_2_4.PATCH,
+    torch_2_6.PATCH,
+    torch_2_7.PATCH,
+    torch_2_12.PATCH,
+    torch_2_13.PATCH,
+)
 """Oldest first. Releases between two modules' ranges do not exist."""
 
 
@@ -35,20 +48,14 @@ class Selection:
     note: str | None = None
 
 
-@cache
-def patches() -> tuple[Patch, ...]:
-    """What all patch modules state, oldest first."""
-    return tuple(importlib.import_module(f"{__package__}.{name}").PATCH for name in MODULES)
-
-
 def newest() -> Patch:
     """The patch with which an unknown torch is compared."""
-    return patches()[-1]
+    return PATCHES[-1]
 
 
 def known_range() -> str:
     """The releases that the package was written for: `2.0 to 2.15`."""
-    first, last = patches()[0].first, patches()[-1].last
+    first, last = PATCHES[0].first, PATCHES[-1].last
     return f"{first[0]}.{first[1]} to {last[0]}.{last[1]}"
 
 
@@ -75,7 +82,7 @@ def serving(version: str) -> Patch | None:
     release = release_of(version)
     if release is None:
         return None
-    return next((patch for patch in patches() if patch.first <= release <= patch.last), None)
+    return next((patch for patch in PATCHES if patch.first <= release <= patch.last), None)
 
 
 def select(version: str, config: ModuleType, owners: dict[str, ModuleType]) -> Selection:
@@ -93,10 +100,10 @@ def select(version: str, config: ModuleType, owners: dict[str, ModuleType]) -> S
     Raises:
         UnsupportedTorchError: no module fits; it lists what differs. Or another package decides.
     """
-    release = release_of(version)
-    if release is not None and release < patches()[0].first:
-        raise UnsupportedTorchError(version, known_range(), ["it is older than the first known"])
     by_version = serving(version)
+    release = None if by_version else release_of(version)
+    if release is not None and release < PATCHES[0].first:
+        raise UnsupportedTorchError(version, known_range(), ["it is older than the first known"])
     expected = by_version or newest()
     differences = shape_differences(expected, config, owners)
     if not differences:
@@ -109,7 +116,7 @@ def select(version: str, config: ModuleType, owners: dict[str, ModuleType]) -> S
             )
         return Selection(expected, _names(expected, owners), note)
     if by_version:
-        for other in reversed(patches()):
+        for other in reversed(PATCHES):
             if other is not expected and not shape_differences(other, config, owners):
                 note = (
                     f"torch {version} has the shape that {other.name} was written for, "

@@ -16,7 +16,7 @@ from importlib import metadata, resources
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from inductor_override.patches.select import newest, patches, serving
+from inductor_override.patches.select import PATCHES, newest, serving
 from inductor_override.simulation.errors import ToolchainError, UnknownTorchError
 
 
@@ -39,7 +39,7 @@ def check() -> Toolchain:
     torch = _version_of("torch")
     if torch is None:
         raise ToolchainError("torch is not installed here: pip install torch")
-    oldest = patches()[0].first
+    oldest = PATCHES[0].first
     if Version(torch).release[:2] < oldest:
         raise UnknownTorchError(
             f"a GPU can be simulated from torch {oldest[0]}.{oldest[1]} on; this is torch {torch}"
@@ -68,7 +68,7 @@ def check_models(torch: str) -> None:
         UnknownTorchError: it is older than the first release that captures models.
     """
     if not captures_models(torch):
-        first = next(patch.first for patch in patches() if patch.captures_models)
+        first = next(patch.first for patch in PATCHES if patch.captures_models)
         raise UnknownTorchError(
             f"a model can be explained from torch {first[0]}.{first[1]} on; this is torch {torch}. "
             "Ask about its products by --shape"
