@@ -110,6 +110,7 @@ def test_a_notebook_shows_each_object_as_html(
     assert "inputs on the CPU" in scope
     assert "<table" in status
     assert "torch decides" in status
-    assert "3 graphs compiled" in report  # forward and backward in the scope, and one in its cell
+    # Forward and backward in the scope; the example's forward graph is the same.
+    assert "2 graphs compiled, 1 graph from torch" in report
     assert "<table" in explanation
     assert "RTX 3060" in explanation
