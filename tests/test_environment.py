@@ -301,6 +301,19 @@ def test_a_bad_value_of_the_switch_is_said() -> None:
 
 
 @pytest.mark.same_everywhere
+@pytest.mark.skipif(
+    HAS_CONFIG_EARLY, reason="`import torch` has imported Inductor's config already"
+)
+@by_entry_point
+def test_status_says_what_the_variable_waits_for() -> None:
+    seen, _ = run(
+        "import json, torch, inductor_override as io; print(json.dumps(io.status().verdict))",
+        **{VARIABLE: "0"},
+    )
+    assert seen == f"waiting: {VARIABLE} is read when torch imports Inductor"
+
+
+@pytest.mark.same_everywhere
 @pytest.mark.slow
 @by_entry_point
 def test_a_process_without_compile_workers_is_no_compile_child() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from test_run import RUN, run
-from this_torch import CONFIG_HAS_ENTRIES, HAS_GRAPH_CACHE
+from this_torch import CONFIG_HAS_ENTRIES, HAS_ALIASES, HAS_GRAPH_CACHE
 
 from inductor_override.cli import reach
 
@@ -55,6 +55,16 @@ print(json.dumps([*seen, config.size_asserts, config.epilogue_fusion, layers()])
         *(sys.executable, str(program)),
     )
     assert json.loads(done.stdout) == [False, False, True, True, None, []], done.stderr
+
+
+@pytest.mark.same_everywhere
+@pytest.mark.slow
+@pytest.mark.skipif(not HAS_ALIASES, reason="options with a name in another config came with 2.7")
+def test_a_setting_that_cannot_be_made_is_said() -> None:
+    show = "import torch._inductor.config as c; print(c.force_disable_caches)"
+    done = run("--set", "force_disable_caches=True", "--", sys.executable, "-c", show)
+    assert done.stdout == "False\n"
+    assert "the Inductor option force_disable_caches stays False: it was assigned" in done.stderr
 
 
 @pytest.mark.slow

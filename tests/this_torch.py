@@ -23,7 +23,7 @@ GATE_TAKES_DEVICE = _from(2, 6)
 CONFIG_HAS_ENTRIES = FORCES_OPTIONS = _from(2, 6)
 """With a default apart from the value; before, the config is a dict of plain values."""
 HAS_FEEDBACK = HAS_AOT_CACHE = HOOKS_GRAPHS = HAS_AOTI_PACKAGES = CAPTURES_MODELS = _from(2, 6)
-COMPILES_IN_CHILDREN = KNOWS_TYPES_OF_OPTIONS = _from(2, 7)
+COMPILES_IN_CHILDREN = HAS_ALIASES = KNOWS_TYPES_OF_OPTIONS = _from(2, 7)
 HAS_STANDALONE_COMPILE = HAS_COMPILED_AUTOGRAD = _from(2, 8)
 INTERPRETER_COUNTS = _from(2, 12)
 """Triton's interpreter runs loops with any numpy that torch takes."""
