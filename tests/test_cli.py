@@ -103,6 +103,10 @@ class Net(torch.nn.Module):
 def build():
     return Net().half(), (torch.zeros(64, 64, dtype=torch.float16),)
 
+def with_a_dict():
+    return Net(), {'x': torch.zeros(8, 64)}
+
+
 def broken():
     raise ValueError("no such checkpoint")
 
@@ -163,6 +167,11 @@ def test_a_model_of_the_users_own(triton: None, model_file: Path, tmp_path: Path
         (
             ["--module", "my_model.py:Net", "--input", "float32[8,65]"],
             "cannot capture Net with float32[8,65]",
+            "",
+        ),
+        (
+            ["--module", "my_model.py:with_a_dict"],
+            "for keyword arguments return (module, (), {...})",
             "",
         ),
         (

@@ -120,6 +120,15 @@ def test_what_a_thread_assigns_during_a_scope_is_in_its_copy_after_it(
 
 
 @from_2_13
+def test_a_scopes_other_option_is_in_the_copy_of_its_thread_as_long_as_it_is_open() -> None:
+    """torch makes the keys of its caches from that copy."""
+    stock = copy_of_the_thread()["size_asserts"]
+    with io.override(min_sms=7, size_asserts=not stock):
+        assert copy_of_the_thread()["size_asserts"] is not stock
+    assert copy_of_the_thread()["size_asserts"] is stock
+
+
+@from_2_13
 def test_what_a_thread_has_patched_is_not_looked_for_after_the_scope(in_thread: InThread) -> None:
     """It would fail a stock compile there with `KeyError`."""
 

@@ -55,9 +55,9 @@ class ConfigStore(ABC):
         """The value of an option here, as torch reads it."""
         return getattr(self.config, key)
 
+    @abstractmethod
     def min_sms(self) -> Any:
         """The value of the package's option here. The gate asks: torch's way takes much longer."""
-        return self.read(OPTION)
 
     def in_keys(self) -> bool:
         """Whether the package's option belongs in torch's cache keys here: not where torch decides.

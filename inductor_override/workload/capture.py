@@ -57,6 +57,8 @@ def capture(model: Model, *, dynamic: bool = False) -> PortableGraph:
         raise
     except Exception as error:
         hint = " (pass use_cache=False)" if "Cache" in str(error) else ""
+        if any(isinstance(each, dict) for each in model.args):
+            hint = " (a dict is one argument; for keyword arguments return (module, (), {...}))"
         raise WorkloadError(
             f"torch.export cannot capture {model.name} with {given}: {_first_line(error)}{hint}. "
             "Give inputs that fit it, or a part of the model that can be captured",
