@@ -146,7 +146,7 @@ def _verdict(value: Any, live: bool) -> str:
     if installation.gate_hook is None:
         later += ". The gate is hooked when torch imports it"
     elif not live:
-        later += ". Someone assigned to the gate: the hook goes on top before the gate is asked"
+        later += ". Someone assigned to the gate: the next compile puts the hook on top"
     if value_problem(value):
         return f"broken: each question to the gate fails, see the problem{later}"
     if value <= TORCH_DECIDES:

@@ -224,22 +224,23 @@ def _count(number: int, thing: str) -> str:
     return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
-def hand_in(report: TuningReport, *, always: bool) -> None:
+def hand_in(report: TuningReport, *, gate_owner: str | None, always: bool) -> None:
     """Do as `run --report` asks, at the end of a process: say it, or add a line to a file.
 
     Args:
+        gate_owner: whose function stands in the place of torch's gate, for the file; None: torch's.
         always: also where nothing was compiled.
     """
     target = os.environ.get(ENV_REPORT)
-    if not target or not (always or report.graphs or report.asked):
+    if not target or not (always or report.graphs or report.asked or gate_owner):
         return
     if target == TO_STDERR:
         print(f"inductor-override: report of process {os.getpid()}: {report}", file=sys.stderr)
         return
-    found = {"process": os.getpid(), "command": sys.argv, **report.to_dict()}
+    found = {"process": os.getpid(), "command": sys.argv, "gate_owner": gate_owner}
     try:
         # One write, at the end of the file: processes that end at once do not mix their lines.
         with open(target, "ab", buffering=0) as file:
-            file.write(json.dumps(found).encode() + b"\n")
+            file.write(json.dumps({**found, **report.to_dict()}).encode() + b"\n")
     except OSError as error:
         print(f"inductor-override: no report in {target}: {error.strerror}", file=sys.stderr)

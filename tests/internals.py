@@ -14,20 +14,33 @@ from inductor_override.install.installation import installation
 from inductor_override.patches import select
 from inductor_override.patches.contract import Patch
 
-__all__ = ["CONSUMER", "Hook", "forget_what_was_said", "installation", "patched", "select"]
+__all__ = [
+    "CONSUMER",
+    "Hook",
+    "as_when_a_compile_begins",
+    "forget_what_was_said",
+    "installation",
+    "patched",
+    "select",
+]
 
 _ROWS = cast(Patch, select.serving(torch.__version__)).targets
-_CONSUMER = next(row for row in _ROWS if row.role == "consumer")
-CONSUMER = cast(str, select.find_target(_CONSUMER, sys.modules["torch._inductor.utils"]))
+_UTILS = sys.modules["torch._inductor.utils"]
+CONSUMER = next(
+    n for n in cast(Patch, select.serving(torch.__version__)).consumers if n in vars(_UTILS)
+)
 """The name of the function of `torch._inductor.utils` that asks the gate."""
 
 
 def patched() -> list[object]:
     """What torch finds now under each name of the table."""
-    owners = [sys.modules[row.owner] for row in _ROWS]
-    return [
-        vars(o)[cast(str, select.find_target(r, o))] for r, o in zip(_ROWS, owners, strict=True)
-    ]
+    return [vars(sys.modules[row.owner])[row.name] for row in _ROWS]
+
+
+def as_when_a_compile_begins() -> None:
+    """Put the hook on the gate on top again, as each compile does first."""
+    if installation.installed:
+        installation._foreign.keep_on_top()
 
 
 def forget_what_was_said() -> None:

@@ -18,7 +18,7 @@ import torch._inductor.config as config
 import torch._inductor.utils as utils
 import wrapt
 from conftest import Snapshot
-from internals import CONSUMER
+from internals import CONSUMER, as_when_a_compile_begins
 from lifecycle_model import EXTRA, MIN_SMS
 from this_torch import CONSUMER_TAKES_DTYPES, THREADS_KEEP_COPIES, VALUES_PER_THREAD
 
@@ -173,10 +173,15 @@ class World:
         STOCK.cache_clear()
 
     def ask(self, runner: str) -> bool:
-        """As lowering asks."""
+        """As lowering asks, in a compile."""
         asking = (self.layout,) if not CONSUMER_TAKES_DTYPES else (self.layout, [torch.float16])
-        answer: bool = self.run(runner, lambda: vars(utils)[CONSUMER](*asking))
-        return answer
+
+        def answer() -> bool:
+            as_when_a_compile_begins()
+            found: bool = vars(utils)[CONSUMER](*asking)
+            return found
+
+        return self.run(runner, answer)
 
     def at_the_gate(self) -> tuple[list[str], int]:
         """Who stands there, lowest first, and how many layers of ours."""

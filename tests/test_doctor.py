@@ -280,6 +280,19 @@ def test_ctrl_c_ends_the_program_and_doctor_tells_of_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("how", ["alone", "under a scope"])
+def test_a_pasted_line_in_the_program_is_named(tmp_path: Path, how: str) -> None:
+    program = tmp_path / "program.py"
+    pasted = "import torch._inductor.utils as utils; utils.is_big_gpu = lambda *args: True\n"
+    scope = "import inductor_override as io; io.enable(min_sms=0)\n"
+    program.write_text(pasted + scope * (how == "under a scope"))
+    done = doctor("doctor", "--json", "--", sys.executable, str(program))
+    advice = {each["code"]: each for each in json.loads(done.stdout)["advice"]}
+    assert "__main__.<lambda> stands in" in advice["someone-at-the-gate"]["says"]
+    assert "at the program's end" in advice["someone-at-the-gate"]["source"]
+
+
+@pytest.mark.slow
 def test_a_report_for_people(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)

@@ -16,6 +16,7 @@ import wrapt
 from conftest import Snapshot
 from internals import CONSUMER
 from this_torch import CONSUMER_TAKES_DTYPES
+from torch._inductor.graph import GraphLowering
 from zygote import Zygote
 
 import inductor_override as io
@@ -49,6 +50,27 @@ def ask_as_lowering_does() -> bool:
     return answer
 
 
+@pytest.fixture
+def ask_in_a_compile(
+    monkeypatch: pytest.MonkeyPatch, compiled: Callable[..., Any], lowered: list[int | None]
+) -> Callable[[], bool]:
+    """Through the consumer, while torch lowers a graph."""
+    answers: list[bool] = []
+    run = GraphLowering.run
+
+    def asking(self: GraphLowering, *args: object) -> object:
+        answers.append(ask_as_lowering_does())
+        return run(self, *args)
+
+    monkeypatch.setattr(GraphLowering, "run", asking)
+
+    def ask() -> bool:
+        compiled()
+        return answers[-1]
+
+    return ask
+
+
 def test_the_stand_in_asks_the_gate(set_sms: Callable[[int], None]) -> None:
     assert ask_as_lowering_does() is False
     with io.override(min_sms=28):
@@ -56,14 +78,16 @@ def test_the_stand_in_asks_the_gate(set_sms: Callable[[int], None]) -> None:
 
 
 def test_assigned_before_the_scope(
-    set_sms: Callable[[int], None], caplog: pytest.LogCaptureFixture
+    set_sms: Callable[[int], None],
+    ask_in_a_compile: Callable[[], bool],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     utils.is_big_gpu = foreign
     with io.override(min_sms=29):
         assert "replaced by someones_package.kernels.foreign" in caplog.text
         assert ask_as_lowering_does() is False
         utils.is_big_gpu = foreign
-        assert ask_as_lowering_does() is False
+        assert ask_in_a_compile() is False
         assert io.status().foreign == ("someones_package.kernels.foreign",)
     assert vars(utils)["is_big_gpu"] is foreign
     assert ask_as_lowering_does() is True
@@ -71,13 +95,15 @@ def test_assigned_before_the_scope(
 
 
 def test_assigned_in_the_scope_does_not_switch_it_off(
-    set_sms: Callable[[int], None], caplog: pytest.LogCaptureFixture
+    set_sms: Callable[[int], None],
+    ask_in_a_compile: Callable[[], bool],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     with io.override(min_sms=29) as scope:
         assert ask_as_lowering_does() is False
         utils.is_big_gpu = foreign
         for _ in range(3):
-            assert ask_as_lowering_does() is False
+            assert ask_in_a_compile() is False
         assert io.status().live
     assert scope.consulted == 4
     assert vars(utils)["is_big_gpu"] is foreign
@@ -86,21 +112,25 @@ def test_assigned_in_the_scope_does_not_switch_it_off(
     assert all(r.levelno == logging.WARNING for r in said)
 
 
-def test_at_minus_one_the_newcomer_decides(set_sms: Callable[[int], None]) -> None:
+def test_at_minus_one_the_newcomer_decides(
+    set_sms: Callable[[int], None], ask_in_a_compile: Callable[[], bool]
+) -> None:
     io.enable()
     utils.is_big_gpu = foreign
-    assert ask_as_lowering_does() is True
+    assert ask_in_a_compile() is True
     io.disable()
     assert vars(utils)["is_big_gpu"] is foreign
 
 
-def test_status_says_that_it_will_be_taken_back(set_sms: Callable[[int], None]) -> None:
+def test_status_says_that_it_will_be_taken_back(
+    set_sms: Callable[[int], None], ask_in_a_compile: Callable[[], bool]
+) -> None:
     io.enable(min_sms=29)
     utils.is_big_gpu = foreign
     now = io.status()
     assert not now.live
-    assert "the hook goes on top before the gate is asked" in now.verdict
-    assert ask_as_lowering_does() is False
+    assert "the next compile puts the hook on top" in now.verdict
+    assert ask_in_a_compile() is False
     assert io.status().live
 
 
@@ -142,7 +172,9 @@ def test_a_wrapt_wrapper_above_ours_keeps_its_place_and_loses_us(
     assert len(calls) == 1
 
 
-def test_a_wrapt_wrapper_above_ours_is_gone_over_once(set_sms: Callable[[int], None]) -> None:
+def test_a_wrapt_wrapper_above_ours_is_gone_over_once(
+    set_sms: Callable[[int], None], ask_in_a_compile: Callable[[], bool]
+) -> None:
     """Ours goes on top again; the one below theirs is taken off."""
 
     @wrapt.decorator
@@ -152,7 +184,7 @@ def test_a_wrapt_wrapper_above_ours_is_gone_over_once(set_sms: Callable[[int], N
     with io.override(min_sms=0) as scope:
         utils.is_big_gpu = theirs(utils.is_big_gpu)
         with torch._inductor.config.patch({"max_autotune_gemm_min_sms": -1}):
-            assert ask_as_lowering_does() is False
+            assert ask_in_a_compile() is False
     assert scope.consulted == 1
 
 
@@ -306,7 +338,7 @@ theirs_instead.__module__ = "someones_package.kernels"
 def test_who_replaces_what_asks_the_gate_is_named(
     monkeypatch: pytest.MonkeyPatch, compiled: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It may not ask: then nothing of ours has a say."""
+    """Nothing of the package's has a say then."""
     name = CONSUMER
     monkeypatch.setattr(utils, name, vars(utils)[name])
     io.enable(min_sms=0)
@@ -314,7 +346,7 @@ def test_who_replaces_what_asks_the_gate_is_named(
     compiled()
     compiled()
     assert io.status().foreign == ("someones_package.kernels.theirs_instead",)
-    said = f"{name} was replaced by someones_package.kernels.theirs_instead: it may decide without"
+    said = f"{name} was replaced by someones_package.kernels.theirs_instead, which does not ask"
     assert caplog.text.count(said) == 1
     io.disable()
     assert vars(utils)[name] is theirs_instead

@@ -86,12 +86,12 @@ def test_a_failure_half_way_installs_nothing(
     """The second row cannot be wrapped: the first comes off again, and so does the option."""
     attach = Hook.attach
 
-    def fails_for_consumer(self: Hook) -> object:
-        if self.name.startswith(("use_triton", "_use_template")):
+    def fails_for_compile_fx(self: Hook) -> object:
+        if self.name == "compile_fx":
             raise RuntimeError("no")
         return attach(self)
 
-    monkeypatch.setattr(Hook, "attach", fails_for_consumer)
+    monkeypatch.setattr(Hook, "attach", fails_for_compile_fx)
     with pytest.raises(RuntimeError, match=r"^no$"):
         io.enable(min_sms=0)
     assert not io.status().installed

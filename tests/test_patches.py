@@ -71,7 +71,7 @@ def test_release_of(version: str, release: tuple[int, int] | None) -> None:
 
 def test_the_rows_of_each_module() -> None:
     for patch in patches.PATCHES:
-        roles = ["gate", "consumer", "compile"] + ["graph"] * (patch.first >= (2, 6))
+        roles = ["gate", "compile"] + ["graph"] * (patch.first >= (2, 6))
         assert [row.role for row in patch.targets] == roles
         assert all(
             row.upstream.startswith("https://github.com/pytorch/pytorch/") for row in patch.targets
@@ -140,18 +140,17 @@ def new_parameter(copies: types.SimpleNamespace) -> None:
     copies.utils.is_big_gpu = is_big_gpu
 
 
+CONSUMERS = {name for patch in patches.PATCHES for name in patch.consumers}
+
+
 def no_consumer(copies: types.SimpleNamespace) -> None:
-    for row in (row for patch in patches.PATCHES for row in patch.targets):
-        if row.role == "consumer":
-            for one in row.name.split("|"):
-                vars(copies.utils).pop(one, None)
+    for one in CONSUMERS:
+        vars(copies.utils).pop(one, None)
 
 
 def consumer_asks_another(copies: types.SimpleNamespace) -> None:
-    for row in (row for patch in patches.PATCHES for row in patch.targets):
-        if row.role == "consumer":
-            for one in row.name.split("|"):
-                setattr(copies.utils, one, lambda *args: another_gate(*args))  # type: ignore[name-defined]  # noqa: F821
+    for one in CONSUMERS:
+        setattr(copies.utils, one, lambda *args: another_gate(*args))  # type: ignore[name-defined]  # noqa: F821
 
 
 def new_store(copies: types.SimpleNamespace) -> None:

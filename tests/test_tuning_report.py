@@ -409,7 +409,7 @@ def test_a_file_that_is_gone_at_the_end_stops_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("INDUCTOR_OVERRIDE_REPORT", str(tmp_path / "gone" / "tuned.jsonl"))
-    hand_in(a_report(), always=True)
+    hand_in(a_report(), gate_owner=None, always=True)
     assert "no report in" in capsys.readouterr().err
 
 

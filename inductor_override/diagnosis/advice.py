@@ -219,16 +219,25 @@ def _small_parts(machine: Machine, asked: Asked) -> Iterator[Advice]:
         )
 
 
+def someone_at_the_gate(owner: str, seen: str) -> Advice:
+    """Advice about another function in the place of torch's gate.
+
+    Args:
+        seen: how it was found, for the source.
+    """
+    return Advice(
+        "someone-at-the-gate",
+        f"{owner} stands in the place of torch's is_big_gpu.",
+        "The override goes on top of it, and leaves it there afterwards. Without the override "
+        "that function decides, for every model of the process.",
+        "take the pasted line out, if it is yours",
+        f"torch._inductor.utils.is_big_gpu, {seen}",
+    )
+
+
 def _others(machine: Machine, asked: Asked) -> Iterator[Advice]:
     if machine.gate_owner:
-        yield Advice(
-            "someone-at-the-gate",
-            f"{machine.gate_owner} stands in the place of torch's is_big_gpu.",
-            "The override goes on top of it, and leaves it there afterwards. Without the override "
-            "that function decides, for every model of the process.",
-            "take the pasted line out, if it is yours",
-            "torch._inductor.utils.is_big_gpu, as this process finds it",
-        )
+        yield someone_at_the_gate(machine.gate_owner, "as this process finds it")
     if machine.edited:
         yield Advice(
             "torch-was-edited",

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from inductor_override.child_environment import with_reports
-from inductor_override.diagnosis.advice import Advice
+from inductor_override.diagnosis.advice import Advice, someone_at_the_gate
 from inductor_override.request.names import ENV_REPORT_BY
 
 
@@ -73,6 +73,8 @@ class Examined:
                     "the reports of its processes",
                 )
             )
+        owners = dict.fromkeys(each["gate_owner"] for each in self.processes)
+        found += [someone_at_the_gate(one, "at the program's end") for one in owners if one]
         return found
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import os
 import sys
 from base64 import urlsafe_b64encode
@@ -15,7 +14,7 @@ from typing import Any
 from inductor_override import UnsupportedTorchError, enable, status
 from inductor_override.catalogue import SHARED_MEMORY_OPTIN, Gpu
 from inductor_override.patches import select
-from inductor_override.patches.asking import belongs_to_torch, name_of
+from inductor_override.patches.asking import gate_owner
 from inductor_override.request.names import COMPILE_FX, CONFIG, TORCH_DECIDES, UTILS
 
 _OPTIONS = (
@@ -110,7 +109,7 @@ def look(named: tuple[Gpu, ...] = ()) -> Machine:
     import_module(COMPILE_FX)
     before = status()
     on = before.min_sms is not None and before.min_sms != TORCH_DECIDES
-    owner = _gate_owner(vars(utils).get("is_big_gpu"))
+    owner = gate_owner(utils)
     patch = select.serving(torch.__version__) or select.newest()
     threshold = patch.stock_min_sms["cuda"]
     devices = tuple(
@@ -165,12 +164,6 @@ def _devices(torch: Any, threshold: int) -> tuple[Device, ...]:
         passes = None if rocm else sms >= threshold
         found.append(Device(seen.name, sms, capability, shared, passes, here=True))
     return tuple(found)
-
-
-def _gate_owner(gate: Any) -> str | None:
-    """Who has put another function in the place of torch's gate."""
-    gate = inspect.unwrap(gate) if gate is not None else None
-    return None if gate is None or belongs_to_torch(gate) else name_of(gate)
 
 
 def _edited(file: str | None) -> str | None:

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Literal, Protocol
 
 from inductor_override.hooks import late_backward, trace
+from inductor_override.hooks.foreign import Foreign
 from inductor_override.hooks.gate import Gate
 from inductor_override.open_scopes import Counts, GraphValues
 from inductor_override.request.names import OPTION, TORCH_DECIDES
@@ -47,12 +48,13 @@ class CompileHooks:
     """The hooks on Inductor's compiler.
 
     Args:
+        foreign: keeps the hook on the gate on top of what others assign.
         tuner: hears what torch's tuner measured.
         keeper: keeps the option in the config while a graph is compiled.
     """
 
-    def __init__(self, gate: Gate, tuner: Listener, keeper: Keeper) -> None:
-        self.gate, self.tuner, self.keeper = gate, tuner, keeper
+    def __init__(self, gate: Gate, foreign: Foreign, tuner: Listener, keeper: Keeper) -> None:
+        self.gate, self.foreign, self.tuner, self.keeper = gate, foreign, tuner, keeper
         self.store, self.scopes = gate.store, gate.scopes
 
     def on_compile(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
@@ -126,7 +128,7 @@ class CompileHooks:
 
     def _before_compile(self, inputs: object) -> Collection[Counts]:
         """Bring hooks and scopes up to date; return the counts of the open scopes."""
-        self.gate.foreign.keep_on_top()
+        self.foreign.keep_on_top()
         self.scopes.drop_closed()
         counted = self.scopes.counts_here()
         self._count(counted, inputs)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 from inductor_override.config_store.base import ConfigStore
-from inductor_override.hooks.foreign import Foreign
 from inductor_override.messages import say_once
 from inductor_override.open_scopes import OpenScopes
 from inductor_override.patches.contract import Patch
@@ -15,14 +14,14 @@ from inductor_override.request.names import OPTION, TORCH_DECIDES
 
 
 class Gate:
-    """The hooks on the gate, and on the function of torch's that asks it.
+    """The hook on the gate.
 
     Args:
         set_by: who set the process-wide threshold, for the log.
 
     Attributes:
         live: False from the end of the installation on. Then a hook on the compiler that is kept in
-            someone's closure only passes calls on; those here find no option then.
+            someone's closure only passes calls on; the one here finds no option then.
     """
 
     def __init__(
@@ -30,10 +29,9 @@ class Gate:
         patch: Patch,
         store: ConfigStore,
         scopes: OpenScopes,
-        foreign: Foreign,
         set_by: Callable[[], str | None],
     ) -> None:
-        self.patch, self.store, self.scopes, self.foreign = patch, store, scopes, foreign
+        self.patch, self.store, self.scopes = patch, store, scopes
         self.live = True
         self._set_by = set_by
 
@@ -47,11 +45,6 @@ class Gate:
             counts.consulted += 1
             counts.passed += passed
         return passed
-
-    def on_consumer(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-        """Around the function that asks the gate by its name in torch's module."""
-        self.foreign.keep_on_top()
-        return wrapped(*args, **kwargs)
 
     def _decide(self, wrapped: Any, args: Any, kwargs: Any) -> bool:
         min_sms = self.store.min_sms()

@@ -228,10 +228,12 @@ def _report(process: int) -> None:
     if os.getpid() != process or "torch" not in sys.modules:
         return
     from inductor_override.install.installation import installation
+    from inductor_override.patches.asking import gate_owner
     from inductor_override.tuning_report import TuningReport, hand_in
 
     always = os.environ.get(ENV_REPORT_BY) == str(process)
-    hand_in(TuningReport.of(installation.counts), always=always)
+    owner = gate_owner(sys.modules.get(UTILS))
+    hand_in(TuningReport.of(installation.counts), gate_owner=owner, always=always)
 
 
 def _ready(name: str, imported_now: ModuleType | None) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Iterator
-from types import CodeType
+from types import CodeType, ModuleType
 from typing import Any
 
 from inductor_override.request.names import UTILS
@@ -37,6 +38,29 @@ def asks_the_gate(function: object) -> bool:
 def belongs_to_torch(function: object) -> bool:
     """Whether the function is the one that torch's module defines."""
     return getattr(function, "__module__", None) == UTILS
+
+
+def who_decides_instead(consumers: tuple[str, ...], utils: ModuleType) -> tuple[str, str] | None:
+    """Another package's function in the place of a consumer that cannot come to ask the gate.
+
+    Returns the consumer's name and the function's; None where there is none.
+    """
+    for name in consumers:
+        found = vars(utils).get(name)
+        if found is not None and not belongs_to_torch(found) and not asks_the_gate(found):
+            return name, name_of(found)
+    return None
+
+
+def gate_owner(utils: ModuleType | None) -> str | None:
+    """Who has put another function in the place of torch's gate; None if nobody has.
+
+    Args:
+        utils: `torch._inductor.utils`; None if it is not imported.
+    """
+    gate = vars(utils).get(_GATE) if utils is not None else None
+    gate = inspect.unwrap(gate) if gate is not None else None
+    return None if gate is None or belongs_to_torch(gate) else name_of(gate)
 
 
 def name_of(function: object) -> str:

@@ -9,7 +9,7 @@ from typing import Literal
 from inductor_override.config_store.base import ConfigStore
 from inductor_override.request.names import COMPILE_FX, UTILS
 
-Role = Literal["gate", "consumer", "compile", "graph"]
+Role = Literal["gate", "compile", "graph"]
 Release = tuple[int, int]
 
 
@@ -20,7 +20,7 @@ class Target:
     Attributes:
         role: which hook goes there.
         owner: the module that has the attribute.
-        name: the attribute; several, separated by `|`, where releases differ.
+        name: the attribute.
         upstream: where torch says why it is as it is.
         why: why it is patched.
     """
@@ -45,6 +45,9 @@ class Patch:
             where SMs do not decide (ROCm).
         store: where the config keeps its values.
         targets: what is patched.
+        consumers: the function of `torch._inductor.utils` that asks the gate, by the names that it
+            has in these releases. It is not patched: where another package has replaced it by one
+            that does not ask the gate, the override is refused.
         autotune_switches: the options of which one has to be on for Inductor to tune.
         selection_returns_choice: whether Inductor's selection of a kernel returns the chosen
             candidate beside its node. The simulated GPU stands in for that selection.
@@ -61,6 +64,7 @@ class Patch:
     count_sms: Callable[..., int | None]
     store: type[ConfigStore]
     targets: tuple[Target, ...]
+    consumers: tuple[str, ...]
     autotune_switches: tuple[str, ...]
     selection_returns_choice: bool
     captures_models: bool
@@ -77,16 +81,6 @@ def gate_target(upstream: str) -> Target:
     )
 
 
-def consumer_target(name: str, upstream: str) -> Target:
-    return Target(
-        "consumer",
-        UTILS,
-        name,
-        upstream,
-        why="it asks the gate: here a foreign assignment to is_big_gpu is noticed",
-    )
-
-
 _COMPILE_FX_PY = "https://github.com/pytorch/pytorch/blob/v2.15.0/torch/_inductor/compile_fx.py"
 
 COMPILE = Target(
@@ -94,7 +88,8 @@ COMPILE = Target(
     COMPILE_FX,
     "compile_fx",
     _COMPILE_FX_PY,
-    why="the one function that every graph goes through, cache hits too: scopes count them here",
+    why="the one function that every graph goes through, cache hits too: scopes count them here, "
+    "and a foreign assignment to is_big_gpu is noticed",
 )
 
 # From torch 2.6 on: before, the AOTAutograd cache does not keep backward graphs.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -18,8 +19,9 @@ from inductor_override.patches import (
     torch_2_12,
     torch_2_13,
 )
-from inductor_override.patches.asking import asks_the_gate, belongs_to_torch, name_of
-from inductor_override.patches.contract import Patch, Release, Target
+from inductor_override.patches.asking import asks_the_gate, belongs_to_torch, who_decides_instead
+from inductor_override.patches.contract import Patch, Release
+from inductor_override.request.names import UTILS
 
 PATCHES = (
     torch_2_0.PATCH,
@@ -38,13 +40,10 @@ class Selection:
 
     Attributes:
         patch: the module.
-        names: the attribute that each row means here, by the row's role. A row whose owner is not
-            imported yet is left out.
         note: said when the module is used by shape, not by version.
     """
 
     patch: Patch
-    names: dict[str, str]
     note: str | None = None
 
 
@@ -59,6 +58,7 @@ def known_range() -> str:
     return f"{first[0]}.{first[1]} to {last[0]}.{last[1]}"
 
 
+@cache  # as below: it is asked for each scope
 def release_of(version: str) -> Release | None:
     """The first two numbers of a version; None when it is not a version.
 
@@ -114,7 +114,7 @@ def select(version: str, config: ModuleType, owners: dict[str, ModuleType]) -> S
                 "function that asks it and the config store have the shape that "
                 f"{expected.name} was written for: {expected.name} is used"
             )
-        return Selection(expected, _names(expected, owners), note)
+        return Selection(expected, note)
     if by_version:
         for other in reversed(PATCHES):
             if other is not expected and not shape_differences(other, config, owners):
@@ -122,7 +122,7 @@ def select(version: str, config: ModuleType, owners: dict[str, ModuleType]) -> S
                     f"torch {version} has the shape that {other.name} was written for, "
                     f"not that of {expected.name}: {'; '.join(differences)}"
                 )
-                return Selection(other, _names(other, owners), note)
+                return Selection(other, note)
     _refuse_if_another_decides(expected, owners, version)
     raise UnsupportedTorchError(version, known_range(), differences)
 
@@ -133,64 +133,43 @@ def shape_differences(patch: Patch, config: ModuleType, owners: dict[str, Module
     for target in patch.targets:
         if target.owner not in owners:  # not imported yet
             continue
-        name = find_target(target, owners[target.owner])
-        if name is None:
-            names = target.name.replace("|", " or ")
-            asking = " that asks is_big_gpu" if target.role == "consumer" else ""
-            found.append(f"{target.owner} has no {names}{asking}")
-        elif target.role == "gate":
-            parameters = _parameters(vars(owners[target.owner])[name])
-            if parameters is not None and parameters != patch.gate_parameters:
+        function = vars(owners[target.owner]).get(target.name)
+        if function is None:
+            found.append(f"{target.owner} has no {target.name}")
+        elif target.role == "gate" and belongs_to_torch(function):  # another's tells nothing
+            parameters = _parameters(function)
+            if parameters != patch.gate_parameters:
                 found.append(
-                    f"{name} takes ({', '.join(parameters)}), "
+                    f"{target.name} takes ({', '.join(parameters)}), "
                     f"expected ({', '.join(patch.gate_parameters)})"
                 )
+    if UTILS in owners:
+        held = vars(owners[UTILS])
+        if not any(asks_the_gate(held[name]) for name in patch.consumers if name in held):
+            names = " or ".join(patch.consumers)
+            found.append(f"{UTILS} has no {names} that asks is_big_gpu")
     if not patch.store.fits(config):
         found.append(f"the config does not keep its values as {patch.store.kind}")
     return found
 
 
-def find_target(target: Target, owner: ModuleType) -> str | None:
-    """The attribute of `owner` that a row means, or None when this torch does not have it."""
-    for name in target.name.split("|"):
-        found = vars(owner).get(name)
-        if found is not None and (target.role != "consumer" or asks_the_gate(found)):
-            return name
-    return None
-
-
-def _names(patch: Patch, owners: dict[str, ModuleType]) -> dict[str, str]:
-    return {
-        row.role: name
-        for row in patch.targets
-        if row.owner in owners and (name := find_target(row, owners[row.owner]))
-    }
-
-
 def _refuse_if_another_decides(patch: Patch, owners: dict[str, ModuleType], version: str) -> None:
-    for target in patch.targets:
-        if target.role != "consumer" or target.owner not in owners:
-            continue
-        for name in target.name.split("|"):
-            found = vars(owners[target.owner]).get(name)
-            if found is not None and not belongs_to_torch(found) and not asks_the_gate(found):
-                who = name_of(found)
-                raise UnsupportedTorchError(
-                    version,
-                    known_range(),
-                    [
-                        f"another package decides about GEMM templates here: {target.owner}.{name} "
-                        f"was replaced by {who}, which does not ask is_big_gpu, so a threshold "
-                        "would have no effect"
-                    ],
-                    f"Take that replacement out, or leave the decision to {who} and do without "
-                    "inductor-override (INDUCTOR_OVERRIDE_DISABLE=1)",
-                )
+    if UTILS not in owners or not (another := who_decides_instead(patch.consumers, owners[UTILS])):
+        return
+    name, who = another
+    raise UnsupportedTorchError(
+        version,
+        known_range(),
+        [
+            f"another package decides about GEMM templates here: {UTILS}.{name} was replaced by "
+            f"{who}, which does not ask is_big_gpu, so a threshold would have no effect"
+        ],
+        f"Take that replacement out, or leave the decision to {who} and do without "
+        "inductor-override (INDUCTOR_OVERRIDE_DISABLE=1)",
+    )
 
 
-def _parameters(gate: Any) -> tuple[str, ...] | None:
-    """None for a gate that someone else put there: it tells nothing about torch."""
-    if not belongs_to_torch(gate):
-        return None
+@cache
+def _parameters(gate: Any) -> tuple[str, ...]:
     parameters = inspect.signature(gate).parameters.values()
     return tuple(p.name + ("" if p.default is p.empty else "=") for p in parameters)

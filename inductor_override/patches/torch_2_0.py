@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from inductor_override.config_store.plain_dicts import PlainDicts
-from inductor_override.patches.contract import COMPILE, Patch, consumer_target, gate_target
+from inductor_override.patches.contract import COMPILE, Patch, gate_target
 
 
 def count_sms(index: Any) -> int | None:
@@ -26,14 +26,9 @@ PATCH = Patch(
     store=PlainDicts,
     targets=(
         gate_target("https://github.com/pytorch/pytorch/issues/109489"),
-        # 2.2 and 2.3, then 2.0 and 2.1. The kernels of 2.0 and 2.1 import theirs by name, so there
-        # it is the row on compile_fx that notices a foreign assignment.
-        consumer_target(
-            "_use_template_for_cuda|use_triton_template",
-            "https://github.com/pytorch/pytorch/issues/106991",
-        ),
         COMPILE,
     ),
+    consumers=("_use_template_for_cuda", "use_triton_template"),  # 2.2 and 2.3; 2.0 and 2.1
     autotune_switches=("max_autotune", "max_autotune_gemm"),  # the second from 2.1 on
     selection_returns_choice=False,
     captures_models=False,

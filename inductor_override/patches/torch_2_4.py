@@ -5,11 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from inductor_override.patches import torch_2_0
-from inductor_override.patches.contract import COMPILE, consumer_target, gate_target
-
-CONSUMER = consumer_target(
-    "_use_template_for_cuda", "https://github.com/pytorch/pytorch/issues/106991"
-)
+from inductor_override.patches.contract import COMPILE, gate_target
 
 PATCH = replace(
     torch_2_0.PATCH,
@@ -19,9 +15,9 @@ PATCH = replace(
     stock_min_sms={"cuda": 68},
     targets=(
         gate_target("https://github.com/pytorch/pytorch/pull/123121"),
-        CONSUMER,
         COMPILE,
     ),
+    consumers=("_use_template_for_cuda",),
     lacks=(
         "the environment variable without `run` (2.5 has it)",
         "what torch's tuner measured (report)",

@@ -42,7 +42,6 @@ PATCH = replace(
     store=Entries,
     targets=(
         gate_target("https://github.com/pytorch/pytorch/pull/141687"),
-        torch_2_4.CONSUMER,
         COMPILE,
         GRAPH,
     ),

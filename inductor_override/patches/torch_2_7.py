@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from inductor_override.patches import torch_2_6
-from inductor_override.patches.contract import COMPILE, GRAPH, consumer_target, gate_target
+from inductor_override.patches.contract import COMPILE, GRAPH, gate_target
 
 PATCH = replace(
     torch_2_6.PATCH,
@@ -15,8 +15,8 @@ PATCH = replace(
     stock_min_sms={"cuda": 68, "xpu": 16},
     targets=(
         gate_target("https://github.com/pytorch/pytorch/pull/143491"),
-        consumer_target("_use_template_for_gpu", "https://github.com/pytorch/pytorch/pull/143266"),
         COMPILE,
         GRAPH,
     ),
+    consumers=("_use_template_for_gpu",),  # https://github.com/pytorch/pytorch/pull/143266
 )
