@@ -439,6 +439,21 @@ print(json.dumps([io.status().installed, io.status().problem]))
 
 
 @by_entry_point
+def test_the_gate_is_assigned_between_the_imports(run_with_torch: RunWithTorch) -> None:
+    """As a plugin does when torch loads it. A compile child asks with no hook before the gate."""
+    code = """
+import json, torch._inductor.utils as utils
+utils.is_big_gpu = lambda *args: False
+import torch._inductor.compile_fx, inductor_override as io
+print(json.dumps([io.status().live, io.status().foreign]))
+"""
+    (live, foreign), said = run_with_torch(code, **{VARIABLE: "0"})
+    assert live is True
+    assert foreign == ["__main__.<lambda>"]
+    assert said.count("is_big_gpu was replaced by __main__.<lambda>") == 1
+
+
+@by_entry_point
 @pytest.mark.skipif(
     HAS_CONFIG_EARLY, reason="`import torch` has imported Inductor's config already"
 )

@@ -134,6 +134,13 @@ def test_status_says_that_it_will_be_taken_back(
     assert io.status().live
 
 
+def test_the_next_scope_notices_it_too() -> None:
+    with io.override(min_sms=0):
+        utils.is_big_gpu = foreign
+        with io.override(min_sms=0):
+            assert io.status().live
+
+
 def test_a_compile_notices_it_too(compiled: Callable[..., Any]) -> None:
     with io.override(min_sms=0):
         utils.is_big_gpu = foreign
@@ -346,7 +353,7 @@ def test_who_replaces_what_asks_the_gate_is_named(
     compiled()
     compiled()
     assert io.status().foreign == ("someones_package.kernels.theirs_instead",)
-    said = f"{name} was replaced by someones_package.kernels.theirs_instead, which does not ask"
+    said = f"{name} was replaced by someones_package.kernels.theirs_instead: it may decide without"
     assert caplog.text.count(said) == 1
     io.disable()
     assert vars(utils)[name] is theirs_instead

@@ -3,13 +3,14 @@
     make coverage                  # runs the tests on several releases, and then this
     python tools/uncovered.py      # again, with the lines that ran then
 
-compat/uncovered.json has the share of lines that ran, by room, and each line of the core that did
-not, by its text (numbers change with every edit), with a word about it. Exits with 1 if a line has
-no word.
+compat/uncovered.json has the share of lines that ran, by room, and a word about each line of the
+core that did not, by its text (numbers change with every edit). For the other rooms it has a word
+about each function with such lines. Exits with 1 if a word is missing.
 """
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
@@ -41,6 +42,23 @@ def texts(path: str, numbers: list[int]) -> list[str]:
     return list(dict.fromkeys(lines[number - 1].strip() for number in numbers))
 
 
+def functions(path: str, numbers: list[int]) -> list[str]:
+    """The functions that these lines are in; a method is `Class.method`."""
+    spans: list[tuple[int, int, str]] = []
+
+    def walk(node: ast.AST, outer: str) -> None:
+        for child in ast.iter_child_nodes(node):
+            name = outer
+            if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                name = f"{outer}.{child.name}" if outer else child.name
+                spans.append((child.lineno, child.end_lineno or child.lineno, name))
+            walk(child, name)
+
+    walk(ast.parse((ROOT / path).read_text(encoding="utf-8")), "")
+    found = ([name for a, b, name in spans if a <= n <= b] or ["the module"] for n in numbers)
+    return list(dict.fromkeys(names[-1] for names in found))
+
+
 def room(path: str) -> str:
     name = path.removeprefix(PACKAGE)
     return f"{name.partition('/')[0]}/" if "/" in name else name
@@ -58,7 +76,7 @@ def main() -> int:
         for name in (room(path), "the core" if in_core else "the rest"):
             statements[name] += facts["summary"]["num_statements"]
             ran[name] += facts["summary"]["covered_lines"]
-        missing = texts(path, facts["missing_lines"]) if in_core else []
+        missing = (texts if in_core else functions)(path, facts["missing_lines"])
         if missing:
             lines[path] = {text: known.get(path, {}).get(text, "") for text in missing}
     share = {

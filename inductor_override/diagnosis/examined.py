@@ -25,7 +25,8 @@ class Examined:
     Attributes:
         command: what was run.
         returncode: its exit status; negative: the signal that ended it.
-        processes: the report of each process, as `TuningReport.to_dict` has it.
+        processes: what each process told: its number, its command, who stands at its gate, and
+            what `TuningReport.to_dict` has.
     """
 
     command: tuple[str, ...]
@@ -73,7 +74,7 @@ class Examined:
                     "the reports of its processes",
                 )
             )
-        owners = dict.fromkeys(each["gate_owner"] for each in self.processes)
+        owners = dict.fromkeys(each.get("gate_owner") for each in self.processes)
         found += [someone_at_the_gate(one, "at the program's end") for one in owners if one]
         return found
 

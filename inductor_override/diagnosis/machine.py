@@ -141,7 +141,7 @@ def look(named: tuple[Gpu, ...] = ()) -> Machine:
         devices=devices or _devices(torch, threshold),
         options={name: getattr(config, name) for name in _OPTIONS if hasattr(config, name)},
         precision=torch.get_float32_matmul_precision(),
-        gate_owner=owner or next(iter(before.foreign), None),
+        gate_owner=owner,
         edited=_edited(utils.__file__),
         problem=before.problem,
         packages={name: found for name in ("vllm",) if (found := _version(name))},

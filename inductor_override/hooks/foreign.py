@@ -6,7 +6,7 @@ import threading
 
 from inductor_override.hooks.hook import Hook
 from inductor_override.messages import say_once
-from inductor_override.patches.asking import belongs_to_torch, name_of, who_decides_instead
+from inductor_override.patches.asking import belongs_to_torch, find_consumer, name_of
 from inductor_override.request.names import UTILS
 
 named: list[str] = []
@@ -31,42 +31,38 @@ class Foreign:
         Returns what is to be said once about who had put `found` there; None if torch had.
         """
         self._hook = hook
-        return _assigned_by_another(hook, found)
+        return _sentence(hook.name, found, _DECIDED_ABOVE)
 
     def keep_on_top(self) -> None:
-        """Called before each compile, in which the gate is asked."""
+        """Called when someone needs the override, and before each compile."""
         hook, sentence = self._hook, None
         if hook is None:
             return
         if not hook.is_outermost():
             with self._lock:
                 if self._hook and not hook.is_outermost():
-                    sentence = _assigned_by_another(hook, hook.attach())
+                    sentence = _sentence(hook.name, hook.attach(), _DECIDED_ABOVE)
             if sentence:
                 say_once(sentence)
-        if another := who_decides_instead(self._consumers, hook.owner):
-            name, who = another
-            _note(who)
-            say_once(
-                f"{UTILS}.{name} was replaced by {who}, which does not ask {hook.name}: the "
-                "override has no effect"
-            )
+        if sentence := _sentence(*find_consumer(self._consumers, hook.owner), _MAY_DECIDE):
+            say_once(sentence)
 
     def stop(self) -> None:
-        """Before the hooks are taken off."""
+        """Before the hook is taken off."""
         self._hook = None
 
 
-def _assigned_by_another(hook: Hook, found: object) -> str | None:
+_DECIDED_ABOVE = "where a threshold is set, inductor-override decides instead"
+_MAY_DECIDE = "it may decide without asking the gate, and then the override has no effect"
+
+
+def _sentence(name: str, found: object, consequence: str) -> str | None:
     if belongs_to_torch(found):
         return None
-    _note(who := name_of(found))
-    return (
-        f"{UTILS}.{hook.name} was replaced by {who}: where a threshold is set, inductor-override "
-        f"decides instead; {who} stays in place when the override ends"
-    )
-
-
-def _note(who: str) -> None:
+    who = name_of(found)
     if who not in named:
         named.append(who)
+    return (
+        f"{UTILS}.{name} was replaced by {who}: {consequence}; {who} stays in place when the "
+        "override ends"
+    )

@@ -105,6 +105,7 @@ class Installation:
         assert scopes is not None
         for sentence in said:
             say_once(sentence)
+        self._foreign.keep_on_top()
         return scopes
 
     def hold_while_compiling(self) -> object:
@@ -202,7 +203,7 @@ class Installation:
             self._gate = Gate(patch, self.store, self.scopes, set_by=lambda: self.set_by)
             self._foreign = Foreign(self.lock, patch.consumers)
             self._tuner = Listener(self.scopes.count_tuned)
-            self._undo += [self._tuner.detach, self._foreign.stop, self._gate.close]
+            self._undo += [self._tuner.detach, self._gate.close]
         compiler = CompileHooks(self._gate, self._foreign, self._tuner, self)
         wrappers: dict[str, Wrapper] = {
             "gate": self._gate.on_gate,
@@ -217,8 +218,10 @@ class Installation:
             self._hooks[row.role] = hook
             self._undo.append(hook.detach)
             found = hook.attach()
-            if row.role == "gate" and (sentence := self._foreign.watch(hook, found)):
-                self._to_say.append(sentence)
+            if row.role == "gate":
+                self._undo.append(self._foreign.stop)
+                if sentence := self._foreign.watch(hook, found):
+                    self._to_say.append(sentence)
 
     def _finish_uninstalling(self) -> None:
         """What an interrupt has stopped."""

@@ -40,16 +40,14 @@ def belongs_to_torch(function: object) -> bool:
     return getattr(function, "__module__", None) == UTILS
 
 
-def who_decides_instead(consumers: tuple[str, ...], utils: ModuleType) -> tuple[str, str] | None:
-    """Another package's function in the place of a consumer that cannot come to ask the gate.
+def find_consumer(names: tuple[str, ...], utils: ModuleType) -> tuple[str, object]:
+    """The function that asks the gate by the first of these names that there is, and that name.
 
-    Returns the consumer's name and the function's; None where there is none.
+    None where this torch has no such function.
     """
-    for name in consumers:
-        found = vars(utils).get(name)
-        if found is not None and not belongs_to_torch(found) and not asks_the_gate(found):
-            return name, name_of(found)
-    return None
+    held = vars(utils)
+    name = next((name for name in names if name in held), names[0])
+    return name, held.get(name)
 
 
 def gate_owner(utils: ModuleType | None) -> str | None:

@@ -46,8 +46,8 @@ class Patch:
         store: where the config keeps its values.
         targets: what is patched.
         consumers: the function of `torch._inductor.utils` that asks the gate, by the names that it
-            has in these releases. It is not patched: where another package has replaced it by one
-            that does not ask the gate, the override is refused.
+            has in these releases, the latest first. It is not patched, but looked at: does it come
+            to ask the gate, and is it torch's?
         autotune_switches: the options of which one has to be on for Inductor to tune.
         selection_returns_choice: whether Inductor's selection of a kernel returns the chosen
             candidate beside its node. The simulated GPU stands in for that selection.

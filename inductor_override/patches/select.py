@@ -19,7 +19,7 @@ from inductor_override.patches import (
     torch_2_12,
     torch_2_13,
 )
-from inductor_override.patches.asking import asks_the_gate, belongs_to_torch, who_decides_instead
+from inductor_override.patches.asking import asks_the_gate, belongs_to_torch, find_consumer, name_of
 from inductor_override.patches.contract import Patch, Release
 from inductor_override.request.names import UTILS
 
@@ -144,19 +144,21 @@ def shape_differences(patch: Patch, config: ModuleType, owners: dict[str, Module
                     f"expected ({', '.join(patch.gate_parameters)})"
                 )
     if UTILS in owners:
-        held = vars(owners[UTILS])
-        if not any(asks_the_gate(held[name]) for name in patch.consumers if name in held):
-            names = " or ".join(patch.consumers)
-            found.append(f"{UTILS} has no {names} that asks is_big_gpu")
+        name, consumer = find_consumer(patch.consumers, owners[UTILS])
+        if consumer is None or not asks_the_gate(consumer):
+            found.append(f"{UTILS} has no {name} that asks is_big_gpu")
     if not patch.store.fits(config):
         found.append(f"the config does not keep its values as {patch.store.kind}")
     return found
 
 
 def _refuse_if_another_decides(patch: Patch, owners: dict[str, ModuleType], version: str) -> None:
-    if UTILS not in owners or not (another := who_decides_instead(patch.consumers, owners[UTILS])):
+    if UTILS not in owners:
         return
-    name, who = another
+    name, found = find_consumer(patch.consumers, owners[UTILS])
+    if found is None or belongs_to_torch(found) or asks_the_gate(found):
+        return
+    who = name_of(found)
     raise UnsupportedTorchError(
         version,
         known_range(),
