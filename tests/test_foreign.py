@@ -141,6 +141,21 @@ def test_the_next_scope_notices_it_too() -> None:
             assert io.status().live
 
 
+def test_nothing_goes_on_top_after_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`disable` comes, from elsewhere, while `enable` still says who was at the gate."""
+
+    class Ends(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            io.disable()
+
+    logger = logging.getLogger("inductor_override")
+    monkeypatch.setattr(logger, "handlers", [Ends()])
+    utils.is_big_gpu = foreign
+    io.enable(min_sms=0)
+    assert not io.status().installed
+    assert vars(utils)["is_big_gpu"] is foreign
+
+
 def test_a_compile_notices_it_too(compiled: Callable[..., Any]) -> None:
     with io.override(min_sms=0):
         utils.is_big_gpu = foreign
