@@ -99,6 +99,19 @@ def test_convolutions_have_a_list_of_backends_of_their_own() -> None:
     assert "max_autotune_conv_backends" in remark
 
 
+@pytest.mark.parametrize(
+    ("release", "line"),
+    [
+        ("2.4.1", "inductor-override run --min-sms 0 -- COMMAND"),
+        ("2.5.1+cu124", "TORCHINDUCTOR_MAX_AUTOTUNE_GEMM_MIN_SMS=0"),
+    ],
+)
+def test_a_torch_that_does_not_read_the_variable_gets_the_command(release: str, line: str) -> None:
+    result = result_of([0.9], ["stock", "min_sms=0"])
+    result.environment["torch"] = release
+    assert recommend(result).environment.endswith(line)
+
+
 @pytest.mark.parametrize(("release", "told"), [("2.9.1", False), ("2.15.0+cu132", True)])
 def test_candidates_that_torch_does_not_wait_for(release: str, told: bool) -> None:
     result = result_of([0.9], ["stock", "min_sms=0"])

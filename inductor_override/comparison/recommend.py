@@ -60,7 +60,7 @@ def recommend(result: Result) -> Recommendation:
         best.name,
         f"{text}.",
         "" if own else _python(arm, mode),
-        _environment(arm, own, result.question.cudagraphs),
+        _environment(arm, own, result),
         remarks,
     )
 
@@ -97,17 +97,17 @@ def _python(arm: Arm, mode: str) -> str:
     return "\n".join(lines)
 
 
-def _environment(arm: Arm, own: bool, cudagraphs: bool) -> str:
-    """Without editing: the variable alone, or `run` where there are options too."""
+def _environment(arm: Arm, own: bool, result: Result) -> str:
+    """Without editing: the variable; `run` where there are options too, or before torch 2.5."""
     if arm.min_sms is None or arm.mode is not None or arm.precision is not None:
         return ""
     # What the modes max-autotune-no-cudagraphs and max-autotune switch on.
     tune = "" if own else "TORCHINDUCTOR_MAX_AUTOTUNE=1 TORCHINDUCTOR_COORDINATE_DESCENT_TUNING=1 "
-    tune += "TORCHINDUCTOR_CUDAGRAPHS=1 " if cudagraphs else ""
-    if not arm.options:
+    tune += "TORCHINDUCTOR_CUDAGRAPHS=1 " if result.question.cudagraphs else ""
+    if not arm.options and _release(result.environment.get("torch", "")) >= (2, 5):
         return f"{tune}{ENV_OPTION}={arm.min_sms}"
-    settings = " ".join(shlex.quote(f"--set={k}={v!r}") for k, v in arm.options.items())
-    return f"{tune}inductor-override run --min-sms {arm.min_sms} {settings} -- COMMAND"
+    settings = "".join(f"{shlex.quote(f'--set={k}={v!r}')} " for k, v in arm.options.items())
+    return f"{tune}inductor-override run --min-sms {arm.min_sms} {settings}-- COMMAND"
 
 
 def _remarks(result: Result) -> list[str]:

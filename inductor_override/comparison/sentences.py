@@ -31,7 +31,7 @@ def sentence(
         why = "the gate was never asked" if asked else "its options made no difference"
         return f"{name} changes nothing here: {why}, and the generated code is that of {first}."
     if verdict == FAILED:
-        return f"No process of {name} came to its end."
+        return f"No round has times of {first} and of {name}: a process of one of them failed."
     if ratio is None:
         return f"{name} was not measured."
     if not ratio.known:

@@ -72,10 +72,10 @@ def _cannot_win(machine: Machine, asked: Asked) -> Iterator[Advice]:
                 f"Forcing cannot help on {device.name} for float16.",
                 f"Triton {machine.triton} compiles a float16 product for capability "
                 f"{device.capability_text} without one Tensor Core instruction, and the library "
-                "uses Tensor Cores.",
+                "uses Tensor Cores where the GPU has any (GTX 16 and T1000 have none).",
                 f"Leave it alone. See it of your model: inductor-override explain --gpu "
                 f'"{device.name}" --module FILE.py:NAME',
-                "machine code of Triton 3.4.0, 3.6.0 and 3.9.0, read on 2026-11-25; "
+                "machine code of Triton 3.4.0, 3.6.0, 3.7.1 and 3.9.0 for 7.5, read on 2026-11-25; "
                 "https://github.com/triton-lang/triton/issues/10918",
             )
     if machine.options.get("deterministic"):

@@ -51,7 +51,7 @@ class Examined:
             found.append(
                 Advice(
                     "not-on",
-                    "No graph was compiled while inductor-override was installed.",
+                    "No graph was compiled while the override was available.",
                     "Either the program compiles nothing, or nothing in it asks for the override: "
                     "no scope, no enable(), no options(), and no environment variable.",
                     f"inductor-override run --max-autotune --report -- {' '.join(self.command)}",

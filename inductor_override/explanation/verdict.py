@@ -103,8 +103,8 @@ def _of_candidates(gpu: Gpu, forced: dict[Problem, Side], column: OnGpu) -> Verd
         return Verdict(
             "no-tensor-cores",
             f"Leave it alone: compiled for {gpu.name}, not one Triton candidate has a Tensor Core "
-            "instruction, and the library uses Tensor Cores. Forcing cannot win here with this "
-            "Triton.",
+            "instruction, and the library uses Tensor Cores where the GPU has any. Forcing cannot "
+            "win there with this Triton.",
         )
     share, totals = column.totals.flops_share_behind_gate, column.totals
     text = (
