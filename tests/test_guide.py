@@ -50,6 +50,11 @@ def test_every_block_compiles() -> None:
             compile(code, str(page), "exec")
 
 
+def test_the_model_of_the_guide_is_the_file() -> None:
+    code = [code for _, code in blocks(ROOT / "docs" / "index.md")]
+    assert (ROOT / "docs" / "examples" / "my_model.py").read_text("utf-8") in code
+
+
 def test_links_within_the_repository_lead_somewhere() -> None:
     missing = [
         f"{page.name}: {target}"
