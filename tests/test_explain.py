@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import Snapshot
-from this_torch import CAPTURES_MODELS, CHECKS_BFLOAT16
+from this_torch import CAPTURES_MODELS, CHECKS_BFLOAT16, TUNES_CUSTOM_OPERATORS
 
 import inductor_override as io
 from inductor_override.explanation import Explanation, Problem, explain
@@ -451,6 +451,24 @@ def test_a_users_own_operator_is_known_over_there_or_named(
     exec(OPERATOR.format(name="lost"), names)
     with pytest.raises(SimulationError, match="the operator operators_of_a_test::lost"):
         explain(names["Net"], (torch.zeros(256, 256),), compile_candidates=False)
+
+
+@captures_models
+@pytest.mark.skipif(not TUNES_CUSTOM_OPERATORS, reason="needs register_custom_op_autotuning")
+def test_an_operator_with_implementations_to_choose_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch gives the selection of one of them keywords alone."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "file_of_a_tuned_operator.py").write_text(
+        OPERATOR.format(name="tuned")
+        + "from torch._inductor.kernel import custom_op\n"
+        + "choices = [custom_op.CustomOpConfig(lambda x: x + x) for _ in range(2)]\n"
+        + "custom_op.register_custom_op_autotuning(operator, configs=choices)\n"
+    )
+    net = load(f"{tmp_path / 'file_of_a_tuned_operator.py'}:Net")
+    report = explain(net, (torch.zeros(256, 256),), compile_candidates=False)
+    assert [(p.op, p.m) for p in report.problems] == [("mm", 256)]
 
 
 def test_no_setting_and_no_variable_of_the_user_changes_the_answer(

@@ -29,5 +29,5 @@ INTERPRETER_COUNTS = _from(2, 12)
 """Triton's interpreter runs loops with any numpy that torch takes."""
 HAS_REGIONAL_INDUCTOR = _from(2, 10)
 VALUES_PER_THREAD = _from(2, 12)
-THREADS_KEEP_COPIES = _from(2, 13)
+THREADS_KEEP_COPIES = TUNES_CUSTOM_OPERATORS = _from(2, 13)
 OPTIONS_IMPLY_OTHERS = _from(2, 15)

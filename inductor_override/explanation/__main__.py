@@ -72,9 +72,8 @@ def lower_arm(number: int, arm: str) -> dict[str, Any]:
 def compile_one(number: int, key: str, kernel: dict[str, Any]) -> dict[str, Any]:
     """Compile one candidate for one GPU."""
     install_gpu(_gpu(number))
-    folder = _request["cache_folder"]
     candidate = CandidateKernel(**{**kernel, "tile": tuple(kernel["tile"])})
-    code = compile_kernel(key, candidate, Path(folder) if folder else None)
+    code = compile_kernel(key, candidate, Path(_request["cache_folder"]))
     return {"kind": "compiled", "gpu": number, "key": key, "code": code.to_dict()}
 
 

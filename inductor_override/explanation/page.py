@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from inductor_override.explanation.report import Report
+from inductor_override.explanation.text import short
 from inductor_override.files import write_whole
 from inductor_override.pages import render
 
@@ -17,7 +18,6 @@ _COMPILED = (
 """What is known of a candidate only when it was compiled."""
 _TOP, _ROW = 20, 30
 """Of the bar chart, in pixels: above the first bar, and for each bar with its label."""
-_PREFIXES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 def write_page(report: Report, path: Path) -> None:
@@ -35,7 +35,7 @@ def page(report: Report) -> str:
     gpus = [_gpu(number, gpu, facts["problems"]) for number, gpu in enumerate(facts["gpus"], 1)]
     return render(
         "inductor_override.explanation",
-        {"number": _number, "short": _short},
+        {"number": _number, "short": short},
         report=facts,
         gpus=gpus,
     )
@@ -97,10 +97,3 @@ def _number(value: float | None) -> str:
     if value is None:
         return NOT_COMPILED
     return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
-
-
-def _short(value: float) -> str:
-    for size, prefix in _PREFIXES:
-        if value >= size:
-            return f"{value / size:.3g} {prefix}"
-    return f"{value:.0f} "

@@ -29,7 +29,7 @@ def show(report: Report, console: Console) -> None:
     what += ", a symbolic batch" if report.dynamic else ""
     console.print(
         Text(
-            f"{what}: {_short(report.flops)}FLOP, torch {report.torch}, triton {report.triton}, "
+            f"{what}: {short(report.flops)}FLOP, torch {report.torch}, triton {report.triton}, "
             "GPUs simulated"
         )
     )
@@ -112,7 +112,7 @@ def _facts(column: OnGpu) -> list[str]:
         lines.append(
             "A count, not a time, stock -> override, if the first Triton candidate wins each time: "
             f"kernels launched {totals.kernels[0]} -> {totals.kernels[1]}, bytes moved "
-            f"{_short(totals.bytes_moved[0])}B -> {_short(totals.bytes_moved[1])}B."
+            f"{short(totals.bytes_moved[0])}B -> {short(totals.bytes_moved[1])}B."
         )
     if totals.candidate_kernels:
         seconds = (
@@ -145,7 +145,8 @@ def _tiles(column: OnGpu) -> list[str]:
     return [f"Too large for {limit:,} bytes of shared memory, as rows x columns x depth: {named}."]
 
 
-def _short(number: float) -> str:
+def short(number: float) -> str:
+    """Three digits and a prefix, such as `8.39 M`."""
     for size, prefix in _PREFIXES:
         if number >= size:
             return f"{number / size:.3g} {prefix}"

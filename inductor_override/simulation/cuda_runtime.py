@@ -57,9 +57,7 @@ def _select_depthwise(torch_c: Any) -> None:
     For a depthwise one the CUDA build asks the driver for the device; the answer tells no more than
     how the result lies in memory.
     """
-    select = getattr(torch_c, "_select_conv_backend", None)
-    if select is None:
-        return
+    select = torch_c._select_conv_backend
 
     def select_conv_backend(*args: Any, **kwargs: Any) -> Any:
         try:

@@ -56,27 +56,25 @@ class MachineCode:
         return asdict(self)
 
 
-def compile_kernel(key: str, kernel: CandidateKernel, cache_folder: Path | None) -> MachineCode:
+def compile_kernel(key: str, kernel: CandidateKernel, cache_folder: Path) -> MachineCode:
     """Compile one candidate for the simulated GPU, or take the result of an earlier run.
 
     Args:
         key: the kernel's, in `Lowering.candidate_kernels`.
-        cache_folder: where results are kept; None: nowhere.
+        cache_folder: where results are kept.
     """
     kept = _kept_at(key, cache_folder)
-    if kept is not None:
-        try:
-            return MachineCode(**json.loads(kept.read_text("utf-8")))
-        except (OSError, ValueError, TypeError):
-            pass  # not there, or left by another version
+    try:
+        return MachineCode(**json.loads(kept.read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
+        pass  # not there, or left by another version
     started = time.perf_counter()
     try:
         binary = _compile(kernel)
     except Exception as error:  # whatever Triton's passes and ptxas raise
         return MachineCode(error=_reason(error), seconds=time.perf_counter() - started)
     result = _inspect(binary, kernel, time.perf_counter() - started)
-    if kept is not None:
-        _keep(kept, result)
+    _keep(kept, result)
     return result
 
 
@@ -134,9 +132,7 @@ def _output_of(tool: str, *arguments: str) -> str:
     return done.stdout
 
 
-def _kept_at(key: str, folder: Path | None) -> Path | None:
-    if folder is None:
-        return None
+def _kept_at(key: str, folder: Path) -> Path:
     import torch
     import triton
 

@@ -97,6 +97,9 @@ def install(torch: str) -> None:
 def _selector(original: Callable[..., Any], *, returns_choice: bool) -> Callable[..., Any]:
     @functools.wraps(original)
     def select(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if not args:  # implementations of a custom operator: their products are selected in turn
+            first = kwargs["choices"][0]
+            return (first.output_node(), first) if returns_choice else first.output_node()
         # torch 2.0 gives no name before the choices.
         choices = args[1] if isinstance(args[0], str) else args[0]
         offered = [(choice, _describe(choice)) for choice in choices if choice is not None]
@@ -188,11 +191,7 @@ def _describe(choice: Any) -> Choice:
 
 def _called(choice: Any) -> str:
     """What the generated code calls for a vendor's kernel."""
-    bare = getattr(choice, "_wrapped", choice)
-    try:
-        return str(bare.choice.call_name())
-    except AttributeError:
-        return str(choice.name)
+    return str(getattr(choice, "_wrapped", choice).choice.call_name())
 
 
 def _buffer(node: Any) -> Any:
