@@ -17,13 +17,15 @@ from this_torch import CAPTURES_MODELS, STOCK_MIN_SMS
 import inductor_override
 from inductor_override import catalogue
 from inductor_override.cli import main
+from inductor_override.patches import select
 from inductor_override.simulation import SimulationError, toolchain
 
 captures_models = pytest.mark.skipif(
     not CAPTURES_MODELS, reason="models are captured from torch 2.6 on"
 )
+NEWEST = ".".join(map(str, select.newest().last))
 PACKAGE = Path(inductor_override.__file__).parent
-Explain = Callable[..., subprocess.CompletedProcess[str]]
+Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -48,8 +50,8 @@ def triton() -> None:
 
 @pytest.fixture(scope="module")
 def answer(triton: None) -> subprocess.CompletedProcess[str]:
-    """What `explain` without any argument does."""
-    done = run("explain")
+    """What `explain` without any argument does where there is no GPU."""
+    done = run("explain", CUDA_VISIBLE_DEVICES="")
     if done.returncode == 2 and "needs the module" in done.stderr:
         pytest.skip(done.stderr)
     return done
@@ -214,6 +216,20 @@ def test_what_cannot_be_explained_is_exit_2_and_one_clear_line(
     assert bool(more) or done.output.strip().endswith(lines[0]) or "File" in done.output
 
 
+def test_a_torch_that_captures_no_models_is_exit_3_and_says_what_can_be_asked(
+    model_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(toolchain, "check", lambda: toolchain.Toolchain("2.5.1", "3.1.0"))
+    monkeypatch.setattr(sys, "path", [*sys.path])  # a command's process ends, this one goes on
+    model = ("--module", f"{model_file}:Net", "--input", "float32[8,64]")
+    done = CliRunner().invoke(main, ["explain", *model])
+    assert (done.exit_code, done.stdout) == (3, "")
+    assert done.stderr == (
+        "error: a model can be explained from torch 2.6 on; this is torch 2.5.1. Ask about its "
+        "products by --shape\n"
+    )
+
+
 @pytest.mark.simulated
 def test_explain_exits_with_3_on_a_torch_of_another_shape(triton: None, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
@@ -306,14 +322,20 @@ def test_help_names_the_commands_and_the_version_is_the_packages() -> None:
     assert inductor_override.__version__ in run("--version").stdout
 
 
+def test_without_a_command_it_shows_the_help() -> None:
+    done, asked_for = (CliRunner().invoke(main, words) for words in ([], ["--help"]))
+    assert done.output.strip() == asked_for.output.strip()
+
+
 class TestEnvironment:
     """Which torch and Triton are installed: told apart by their metadata, before any import."""
 
     @pytest.fixture
-    def explain_with(self, tmp_path: Path) -> Explain:
-        """`explain` where only these versions are installed, and all else is as it is here."""
+    def command_with(self, tmp_path: Path) -> Command:
+        """A command where only these versions are installed, and all else is as it is here."""
 
-        def explain(
+        def command(
+            *arguments: str,
             torch: str | None = None,
             triton: str | None = None,
             torch_requires: str | None = None,
@@ -339,14 +361,14 @@ class TestEnvironment:
                     (folder / "METADATA").write_text("\n".join(lines) + "\n")
             # -S: no site-packages but this one.
             return subprocess.run(
-                [sys.executable, "-S", "-m", "inductor_override", "explain"],
+                [sys.executable, "-S", "-m", "inductor_override", *(arguments or ["explain"])],
                 env={**os.environ, "PYTHONPATH": str(site)},
                 cwd=tmp_path,
                 capture_output=True,
                 text=True,
             )
 
-        return explain
+        return command
 
     @pytest.mark.parametrize(
         ("torch", "line"),
@@ -360,33 +382,65 @@ class TestEnvironment:
         ],
     )
     def test_without_triton_it_says_which_to_install(
-        self, explain_with: Explain, torch: str, line: str
+        self, command_with: Command, torch: str, line: str
     ) -> None:
-        done = explain_with(torch=torch)
+        done = command_with(torch=torch)
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.startswith(f"error: torch {torch} needs Triton")
         assert done.stderr.endswith(line)
         assert done.stderr.count("\n") == 1
 
-    def test_what_torch_itself_asks_for_comes_first(self, explain_with: Explain) -> None:
-        done = explain_with(torch="2.13.0", torch_requires='triton==3.7.9; python_version > "3"')
+    def test_what_torch_itself_asks_for_comes_first(self, command_with: Command) -> None:
+        done = command_with(torch="2.13.0", torch_requires='triton==3.7.9; python_version > "3"')
         assert done.stderr.endswith("pip install triton==3.7.9\n")
 
-    def test_another_triton_than_torch_wants(self, explain_with: Explain) -> None:
-        done = explain_with(torch="2.13.0", triton="3.6.0")
+    def test_another_triton_than_torch_wants(self, command_with: Command) -> None:
+        done = command_with(torch="2.13.0", triton="3.6.0")
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr == (
             "error: torch 2.13.0 wants triton==3.7.1, but triton 3.6.0 is installed: "
             "pip install triton==3.7.1\n"
         )
 
-    def test_without_torch(self, explain_with: Explain) -> None:
-        done = explain_with(triton="3.7.1")
+    def test_without_torch(self, command_with: Command) -> None:
+        done = command_with(triton="3.7.1")
         assert done.returncode == 2
         assert done.stderr == "error: torch is not installed here: pip install torch\n"
 
-    def test_a_torch_that_is_too_old(self, explain_with: Explain) -> None:
-        done = explain_with(torch="1.13.1", triton="2.0.0")
+    @pytest.mark.parametrize(
+        ("command", "said"),
+        [
+            ("status", "torch cannot be imported: "),
+            ("doctor", "torch cannot be imported: "),
+            (
+                "run --set epilogue_fusion=False -- true",
+                "--set: torch cannot be imported to check it: ",
+            ),
+        ],
+    )
+    def test_what_needs_torch_says_that_it_cannot_be_imported(
+        self, command_with: Command, command: str, said: str
+    ) -> None:
+        done = command_with(*command.split())
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == f"error: {said}No module named 'torch'\n"
+
+    @pytest.mark.parametrize(
+        ("torch", "gate"),
+        [
+            (None, f"torch {NEWEST} (68 SMs)"),
+            ("2.3.1", "torch 2.3.1 (80 SMs)"),
+        ],
+    )
+    def test_gpus_needs_no_torch_and_names_the_one_whose_gate_it_tells(
+        self, command_with: Command, torch: str | None, gate: str
+    ) -> None:
+        done = command_with("gpus", "RTX", "3080", torch=torch)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert f"passes the gate of {gate}" in done.stdout
+
+    def test_a_torch_that_is_too_old(self, command_with: Command) -> None:
+        done = command_with(torch="1.13.1", triton="2.0.0")
         assert done.returncode == 3
         assert done.stderr == (
             "error: a GPU can be simulated from torch 2.0 on; this is torch 1.13.1\n"
@@ -404,9 +458,9 @@ class TestEnvironment:
         ],
     )
     def test_a_torch_that_cannot_be_imported(
-        self, explain_with: Explain, raises: str, code: int, said: str
+        self, command_with: Command, raises: str, code: int, said: str
     ) -> None:
-        done = explain_with(torch="2.13.0", triton="3.7.1", torch_source=f"raise {raises}")
+        done = command_with(torch="2.13.0", triton="3.7.1", torch_source=f"raise {raises}")
         assert (done.returncode, done.stdout) == (code, "")
         assert done.stderr.startswith("error: ")
         assert said in done.stderr
