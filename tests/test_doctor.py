@@ -11,12 +11,13 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
 
 from inductor_override.cli import main
-from inductor_override.diagnosis import Asked, Device, Machine, advise
+from inductor_override.diagnosis import Asked, Device, Examined, Machine, advise
 from inductor_override.diagnosis.machine import _edited
 
 SMALL = Device("RTX 3060", 28, (8, 6), 101_376, False, here=True)
@@ -161,6 +162,71 @@ def test_a_file_of_torchs_that_was_edited(tmp_path: Path, monkeypatch: pytest.Mo
     assert _edited(str(file)) == str(file)
 
 
+@pytest.mark.parametrize("how", ["without metadata", "from elsewhere", "with a list of no files"])
+def test_where_torch_cannot_be_compared_with_what_was_installed_nothing_is_said(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if how == "without metadata":
+        monkeypatch.setattr(sys, "path", [])
+    if how == "with a list of no files":
+        info = tmp_path / "torch-9.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text("Name: torch\nVersion: 9.0\n")
+        monkeypatch.syspath_prepend(str(tmp_path))
+    assert _edited(str(tmp_path / "utils.py")) is None
+
+
+def properties(name: str, sms: int, capability: tuple[int, int], **more: int) -> SimpleNamespace:
+    major, minor = capability
+    return SimpleNamespace(name=name, multi_processor_count=sms, major=major, minor=minor, **more)
+
+
+@pytest.mark.parametrize(
+    ("hip", "said", "shared", "codes"),
+    [
+        (
+            None,
+            [
+                "RTX 3060: 28 SMs, capability 8.6, torch refuses it (under 68 SMs)",
+                "A100: 108 SMs, capability 8.0, torch lets it through",
+            ],
+            [101_376, 163_840],
+            ["gpu-refused", "oversize-candidates"],
+        ),
+        (
+            "6.4",
+            [
+                "RTX 3060: 28 SMs, torch goes by its architecture",
+                "A100: 108 SMs, torch goes by its architecture",
+            ],
+            [None, 163_840],
+            [],
+        ),
+    ],
+)
+def test_the_gpus_that_are_here(
+    hip: str | None,
+    said: list[str],
+    shared: list[int | None],
+    codes: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where torch does not tell the shared memory, before 2.5, the catalogue does."""
+    here = [
+        properties("RTX 3060", 28, (8, 6)),
+        properties("A100", 108, (8, 0), shared_memory_per_block_optin=163_840),
+    ]
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: len(here))
+    monkeypatch.setattr("torch.cuda.get_device_properties", lambda number=0: here[number])
+    monkeypatch.setattr("torch.version.hip", hip)
+    shown = CliRunner().invoke(main, ["doctor"])
+    assert [line for line in shown.stdout.splitlines() if " SMs, " in line][:2] == said
+    found = json.loads(CliRunner().invoke(main, ["doctor", "--json"]).stdout)
+    assert [each["shared_memory"] for each in found["machine"]["devices"]] == shared
+    assert [each["code"] for each in found["advice"]] == codes
+
+
 def doctor(*arguments: str, code: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
     """In a process of its own, after `code`."""
     program = f"{code}\nfrom inductor_override.cli import main\nmain({list(arguments)!r})"
@@ -251,6 +317,18 @@ def test_a_program_is_run_as_it_is_and_told_of(
     assert said in done.stdout
     assert "from the program" in done.stderr
     assert list(tmp_path.iterdir()) == [program]
+
+
+def test_a_program_whose_graphs_all_came_from_torchs_caches() -> None:
+    report = {"graphs": 2, "graphs_from_cache": 2, "asked": 0, "cause": None}
+    (advice,) = Examined(("python", "train.py"), 0, (report,)).advice()
+    assert advice.code == "gate-not-asked"
+    assert advice.why.startswith("torch had all graphs in its caches")
+    assert "TORCHINDUCTOR_CACHE_DIR" in advice.do
+    one_compiled = {**report, "graphs_from_cache": 1}
+    (advice,) = Examined(("python", "train.py"), 0, (report, one_compiled)).advice()
+    assert advice.why == "No product or convolution that Inductor would tune is in them."
+    assert advice.do == ""
 
 
 @pytest.mark.slow
