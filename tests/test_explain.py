@@ -14,10 +14,12 @@ from typing import Any
 
 import pytest
 import torch
+from click.testing import CliRunner, Result
 from conftest import Snapshot
 from this_torch import CAPTURES_MODELS, CHECKS_BFLOAT16, TUNES_CUSTOM_OPERATORS
 
 import inductor_override as io
+from inductor_override.cli import main
 from inductor_override.explanation import Explanation, Problem, explain
 from inductor_override.explanation.occupancy import blocks_per_sm, waves
 from inductor_override.simulation import SimulationError, toolchain
@@ -518,6 +520,55 @@ def test_ctrl_c_leaves_a_valid_partial_report(tmp_path: Path) -> None:
     totals = report["gpus"][0]["totals"]
     assert totals["compiled"] < totals["candidate_kernels"]
     assert "Traceback" not in said
+
+
+DIES = """
+import os
+from wrapt import register_post_import_hook
+
+def lowering(module):
+    module.lower_graphs = lambda *args, **how: os._exit(3)
+
+def machine_code(module):
+    compile_kernel = module.compile_kernel
+    module.compile_kernel = lambda key, kernel, folder: (
+        compile_kernel(key, kernel, folder) if kernel.stages == 1 else os._exit(3))
+
+register_post_import_hook({module}, "inductor_override.simulation.{module}")
+"""
+
+
+def explain_where_processes_die(module: str, folder: Path, patch: pytest.MonkeyPatch) -> Result:
+    """As when torch, or Triton's compiler, crashes: what they start ends without a word."""
+    (folder / "sitecustomize.py").write_text(DIES.format(module=module))
+    patch.syspath_prepend(folder)
+    arguments = ["explain", "--json", "--gpu", "RTX 3060", "--shape", "16x64x32"]
+    return CliRunner().invoke(main, arguments)
+
+
+def test_lowering_that_crashes_is_told_with_its_exit_status(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = explain_where_processes_die("lowering", tmp_path, monkeypatch)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.startswith(
+        "error: torch could not lower this: RuntimeError: lowering ended with exit 3. Please report"
+    )
+
+
+@captures_models
+def test_candidates_that_crash_tritons_compiler_are_told_and_the_others_are_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = explain_where_processes_die("machine_code", tmp_path, monkeypatch)
+    assert (done.exit_code, done.stderr) == (0, "")
+    report = json.loads(done.stdout)
+    (problem,) = report["gpus"][0]["problems"]
+    crashed = "Triton's compiler ended its process (exit 3)"
+    for each in problem["candidates"]:
+        assert each["error"] == (None if each["stages"] == 1 else crashed)
+    assert 0 < problem["override"]["fit"] < problem["override"]["triton"]
+    assert report["complete"] is True
 
 
 class TestOccupancy:
