@@ -10,10 +10,13 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from conftest import InThread
 
+from inductor_override.child_process import process
 from inductor_override.cli import main
 from inductor_override.comparison import ComparisonError, compare
 from inductor_override.comparison.arms import Arm
@@ -158,6 +161,37 @@ def test_an_interrupt_keeps_what_there_is_and_leaves_no_process(
     for each in started:
         with pytest.raises(ProcessLookupError):
             os.kill(int(each), 0)
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs POSIX signals")
+def test_an_interrupt_that_comes_while_a_process_is_started_ends_that_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started = []
+
+    def interrupted(*arguments: Any, **how: Any) -> subprocess.Popen[str]:
+        os.kill(os.getpid(), signal.SIGINT)
+        started.append(popen(*arguments, **how))
+        return started[0]
+
+    popen = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", interrupted)
+    # A shell's background job ignores the signal.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), process(["sleep", "60"]):
+            pytest.fail("the interrupt came later than it must")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert [each.returncode for each in started] == [-signal.SIGKILL]
+
+
+def test_a_process_can_be_started_in_any_thread(in_thread: InThread) -> None:
+    def said() -> str:
+        with process([sys.executable, "-S", "-c", "print(3)"], stdout=subprocess.PIPE) as child:
+            return child.communicate()[0]
+
+    assert in_thread(said) == "3\n"
 
 
 def test_two_files_are_compared_or_refused(command: list[str], tmp_path: Path) -> None:

@@ -271,6 +271,8 @@ def test_what_inductor_made_is_seen_and_the_compiler_is_left_as_it_was(no_trace:
     assert len(one.code) == 16
     assert again.code == one.code
     assert seen_of(lambda x: x @ x @ x).code != one.code
+    nothing = seen_of(lambda x: x)
+    assert (nothing.code, nothing.kernels) == ("", {}), "no code was generated"
 
 
 def test_samples_are_those_of_the_call_alone() -> None:

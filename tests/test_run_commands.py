@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from test_run import RUN, run
-from this_torch import CONFIG_HAS_ENTRIES, HAS_ALIASES, HAS_GRAPH_CACHE
+from this_torch import CONFIG_HAS_ENTRIES, HAS_ALIASES, HAS_GRAPH_CACHE, READS_VARIABLES
 
 from inductor_override.cli import reach
 
@@ -99,14 +99,22 @@ def test_a_script_without_a_first_line_runs_as_in_a_shell(tmp_path: Path) -> Non
     assert (done.returncode, done.stdout) == (3, "a b 5\n")
 
 
-def test_an_interpreter_that_is_not_there_is_127(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("interpreter", "status", "said"),
+    [
+        ("/no/such/interpreter", 127, "the interpreter in its first line is not there"),
+        ("/dev/null", 126, "Permission denied"),
+    ],
+)
+def test_an_interpreter_that_is_not_there_is_127_and_one_that_cannot_run_is_126(
+    tmp_path: Path, interpreter: str, status: int, said: str
+) -> None:
     script = tmp_path / "script"
-    script.write_text("#!/no/such/interpreter\n")
+    script.write_text(f"#!{interpreter}\n")
     script.chmod(0o755)
     done = run("--", str(script))
-    assert done.returncode == 127
-    assert "the interpreter in its first line is not there" in done.stderr
-    assert done.stderr.count("\n") == 1
+    assert (done.returncode, done.stdout) == (status, "")
+    assert done.stderr == f"error: {script}: {said}\n"
 
 
 @pytest.mark.same_everywhere
@@ -164,3 +172,5 @@ def test_a_launcher_with_a_sitecustomize_of_its_own_is_told() -> None:
     assert said is not None
     assert "opentelemetry-instrument inductor-override run" in said
     assert reach.notice(["torchrun", "p.py"], {"TORCH_DEVICE_BACKEND_AUTOLOAD": "0"}) is None
+    said = reach.notice(["ddtrace-run", "python", "p.py"], {})
+    assert (said is None) is READS_VARIABLES, "from torch 2.5 on torch reads the variable itself"
