@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 
@@ -406,6 +408,16 @@ class TestEnvironment:
         done = command_with(triton="3.7.1")
         assert done.returncode == 2
         assert done.stderr == "error: torch is not installed here: pip install torch\n"
+
+    def test_without_torch_where_nvidias_driver_is_installed(
+        self, command_with: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        library = next(Path(sysconfig.get_config_var("DESTSHARED")).glob("_struct.*.so"))
+        shutil.copy(library, tmp_path / "libcuda.so.1")  # any library that can be loaded
+        monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
+        done = command_with(triton="3.7.1")
+        assert done.stderr == "error: torch is not installed here: pip install torch\n"
+        assert done.returncode == 2
 
     @pytest.mark.parametrize(
         ("command", "said"),

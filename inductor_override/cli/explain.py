@@ -193,10 +193,9 @@ def _gpu_here() -> list[Gpu]:
 
     try:
         ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-    except OSError:
+        import torch
+    except (OSError, ImportError):  # no driver; or a torch that explain will tell of
         return []
-    import torch
-
     found: dict[str, Gpu] = {}
     for number in range(torch.cuda.device_count()):
         of = torch.cuda.get_device_properties(number)
