@@ -46,7 +46,10 @@ def test_the_fastest_arm_with_its_figure_and_what_it_costs() -> None:
     assert "--min-sms 20 --set=epilogue_fusion=False" in found.environment
 
 
-@pytest.mark.parametrize("arm", ["min_sms=0", "epilogue_fusion=False", "mode=default"])
+@pytest.mark.parametrize(
+    "arm",
+    ["min_sms=0", "epilogue_fusion=False", "mode=default", "min_sms=0,triton.cudagraphs=False"],
+)
 def test_what_it_writes_is_python_that_compiles_a_model(arm: str, no_trace: Snapshot) -> None:
     found = recommend(result_of([0.5], ["stock", arm]))
     names = {"torch": torch, "model": torch.nn.Linear(2, 2)}
@@ -125,3 +128,27 @@ def test_candidates_that_torch_does_not_wait_for(release: str, told: bool) -> No
 def test_a_comparison_is_a_table_in_a_notebook() -> None:
     shown = Comparison(result_of([0.8], ["stock", "min_sms=0"]))._repr_html_()
     assert "<td>min_sms=0</td><td>FASTER</td>" in shown
+
+
+@pytest.mark.parametrize(("release", "told"), [("2.10.0", False), ("2.13.0", True)])
+def test_candidates_that_could_not_be_run_are_remarked_from_torch_2_11_on(
+    release: str, told: bool
+) -> None:
+    result = result_of([0.9], ["stock", "min_sms=0"])
+    result.environment["torch"] = release
+    for run in result.runs:
+        for case in run.cases:
+            case["observed"]["tuned"] = [{"op": "mm", "failed": 3}]
+    said = any(remark.startswith("3 candidates could not") for remark in recommend(result).remarks)
+    assert said is told
+
+
+def test_a_remark_is_a_note_on_the_command_line(tmp_path: Path) -> None:
+    result = result_of([1.2], ["stock", "min_sms=0"], Question(module="m:n"))
+    result.runs[-1].cases[0]["clocks"] = {"why_not": "there is no NVML"}
+    file = tmp_path / "result.json"
+    Comparison(result).write(file)
+    done = CliRunner().invoke(main, ["recommend", str(file)])
+    assert done.exit_code == 0, done.output
+    assert done.output.startswith("Leave it alone")
+    assert done.output.endswith("\nNote: clocks were not watched: there is no NVML.\n")
