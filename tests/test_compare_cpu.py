@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +18,17 @@ from click.testing import CliRunner, Result
 from conftest import Snapshot
 
 from inductor_override.cli import main
-from inductor_override.comparison import correctness, timing
+from inductor_override.comparison import Comparison, compare, correctness, process, timing
+from inductor_override.comparison.__main__ import _checked
 from inductor_override.comparison.cases import Case, layers_of, make_cases
 from inductor_override.comparison.observed import Observed, observing
 from inductor_override.comparison.question import Question
+from inductor_override.comparison.result import read
+from inductor_override.workload.errors import WorkloadError
+from inductor_override.workload.problem import EPILOGUES, OPS, Problem
 
 MODEL = """
+import types
 import torch
 
 class Net(torch.nn.Module):
@@ -48,16 +56,30 @@ def broken():
 class Dropping(Net):
     def forward(self, x):
         return torch.nn.functional.dropout(super().forward(x), 0.5)
+
+class Overflowing(Net):
+    def forward(self, x):
+        return super().forward(x).exp() * 60000 * 60000
+
+class WithoutWeights(torch.nn.Module):
+    def forward(self, x):
+        return x * 2
+
+class WithLoss(Net):
+    def forward(self, x):
+        out = super().forward(x)
+        return types.SimpleNamespace(loss=out.sum(), of_no_use=out.detach())
 """
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     (tmp_path / "my_model.py").write_text(MODEL)
-    return tmp_path
+    yield tmp_path
+    sys.modules.pop("my_model", None)
 
 
 def run(*arguments: str) -> Result:
@@ -120,10 +142,15 @@ def test_nothing_in_force_is_exit_6_before_anything_is_timed(folder: Path) -> No
         (["--module", "my_model.py:Net"], "give each with --input"),
         (["--module", "my_model.py:Net", "--input", "float32[8,17]"], "shapes cannot be"),
         (["--module", "none.py:Net"], "there is no file none.py"),
+        (["--arm", "stock"], "a comparison takes two arms or more; write --arm for each"),
         (["--arm", "stock", "--arm", "mode=max-autotun"], "did you mean 'max-autotune'"),
         (["--arm", "stock", "--arm", "max_autotun=True"], "did you mean 'max_autotune'"),
         (["--arm", "stock", "--arm", "max_autotune=maybe"], "is bool, True or False"),
         (["--device", "cuda"], "there is no CUDA GPU here"),
+        (
+            ["--device", "cuda", "--module", "m.py:Net", "--input", "float32[8]"],
+            "inductor-override explain --module m.py:Net --input 'float32[8]' --gpu NAME",
+        ),
     ],
 )
 def test_what_cannot_be_compared_is_one_line_and_exit_2(
@@ -143,6 +170,67 @@ def test_a_model_that_differs_from_process_to_process_is_refused(folder: Path) -
     done = run("--module", "my_model.py:unseeded", "--rounds", "1")
     assert done.exit_code == 4, done.output
     assert "differ from process to process" in done.stdout
+
+
+DYING = """
+import json, os, sys
+request = json.load(sys.stdin)
+if request["phase"] == "{phase}":
+    print("loading weights", file=sys.stderr, flush=True)
+    {dies}
+print(json.dumps({{"kind": "reference", "layers": [], "vector_code": False,
+                   "environment": {{"torch": "2.13.0", "device": "here", "built": []}}}}))
+"""
+
+
+@pytest.mark.parametrize(
+    ("dies", "said"),
+    [
+        ("os._exit(3)", "the process ended with exit status 3"),
+        pytest.param(
+            "os.kill(os.getpid(), 9)",
+            "the process was ended by signal 9 (out of memory?)",
+            marks=pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs POSIX signals"),
+        ),
+    ],
+)
+def test_a_process_that_dies_is_named_with_its_last_lines(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, dies: str, said: str
+) -> None:
+    """Before anything is known it ends the comparison; later it is the failure of an arm."""
+    monkeypatch.setattr(process, "_CHILD", "dying")
+    monkeypatch.syspath_prepend(folder)
+    arguments = ("--module", "my_model.py:build", "--rounds", "1")
+    (folder / "dying.py").write_text(DYING.format(phase="reference", dies=dies))
+    done = run(*arguments)
+    assert done.exit_code == 2, done.output
+    assert done.stderr.endswith(f"error: {said}\nloading weights\n")
+    (folder / "dying.py").write_text(DYING.format(phase="measure", dies=dies))
+    done = run(*arguments)
+    assert done.exit_code == 4, done.output
+    assert f"failed: min_sms=0, check: {said}\nloading weights\n" in done.stdout
+    assert "FAILED: No round has times of stock and of min_sms=0" in done.stdout
+
+
+@pytest.mark.slow
+def test_from_python_a_comparison_is_kept_and_tells_how_far_it_is(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(folder)
+    product = importlib.import_module("my_model").product
+    told: list[tuple[str, int, int]] = []
+    found = compare(
+        product,
+        device="cpu",
+        rounds=1,
+        budget=0,
+        output="result.json",
+        progress=lambda *step: told.append(step),
+    )
+    assert told == [("the reference", 0, 8)]
+    assert "The budget was used up" in str(found)
+    assert str(Comparison(read(Path("result.json")))) == str(found)
+    assert found.result.question.module == "my_model:product"
 
 
 def case_of(folder: Path, name: str, **how: Any) -> Case:
@@ -243,10 +331,54 @@ def test_what_a_norm_would_hide_is_an_error() -> None:
     assert correctness.worst(overflown, overflown, "float16") is None
 
 
-def test_a_model_that_draws_random_numbers_is_not_checked(folder: Path) -> None:
-    case = case_of(folder, "Dropping", inputs=("float32[8,16]",), train=True)
-    reference = kept_reference(case, folder / "reference.pt")
-    assert (reference["groups"], reference["why_not"]) == (None, "the model draws random numbers")
+@pytest.mark.parametrize(
+    ("name", "how", "why"),
+    [
+        ("Dropping", {"train": True}, "the model draws random numbers"),
+        ("Overflowing", {"dtype": "float16"}, "the model overflows without compiling, too"),
+    ],
+)
+def test_a_model_of_which_nothing_can_be_told_is_not_checked(
+    folder: Path, name: str, how: dict[str, Any], why: str
+) -> None:
+    case = case_of(folder, name, inputs=(f"{how.get('dtype', 'float32')}[8,16]",), **how)
+    kept_reference(case, folder / "reference.pt")
+    found = _checked(case, case.module, folder / "reference.pt")
+    assert found == {"error": None, "limit": None, "reference": why}
+
+
+def test_a_training_step_begins_at_the_loss_of_a_model_that_returns_one(folder: Path) -> None:
+    case = case_of(folder, "WithLoss", inputs=("float32[8,16]",), train=True)
+    case.step(case.module)
+    got = case.module.linear.bias.grad
+    positive = case.module.linear(*case.args) > 0
+    assert torch.equal(got, 2.0 * positive.sum(0)), "of a sum of relu(...) * 2"
+
+
+def test_a_training_step_of_what_cannot_be_trained_is_refused(folder: Path) -> None:
+    case = case_of(folder, "WithoutWeights", inputs=("float32[8,16]",), train=True)
+    with pytest.raises(WorkloadError, match="--train: no output of the model depends on what can"):
+        kept_reference(case, folder / "reference.pt")
+
+
+@pytest.mark.parametrize("epilogue", EPILOGUES)
+@pytest.mark.parametrize("op", OPS)
+def test_a_product_computes_what_its_text_says(op: str, epilogue: str) -> None:
+    """And what the sizes say: the rows of a, the columns of b."""
+    batch = 3 if op in ("bmm", "baddbmm") else 1
+    problem = Problem(6, 4, 8, op, epilogue, "float32", batch)
+    first, second = make_cases(Question(problems=(problem, problem), device="cpu"))
+    names = {"addmm": "cab", "baddbmm": "cab", "linear": "aw", "conv2d": "aw"}.get(op, "ab")
+    known = {
+        **vars(torch),
+        **vars(torch.nn.functional),
+        **dict(zip(names, first.args, strict=False)),
+    }
+    known |= {"conv2d": partial(torch.conv2d, padding=1), "bias": first.args[-1]}
+    (out,) = first.step(first.module)
+    assert torch.equal(out, eval(problem.text, known))
+    assert out.shape == {"conv2d": (1, 8, 2, 3)}.get(op, (3, 6, 8) if batch == 3 else (6, 8))
+    assert torch.equal(out, second.step(second.module)[0]), "seeded"
 
 
 def test_the_layers_of_a_model_are_its_distinct_products(folder: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -51,6 +52,14 @@ def test_what_is_said_in_a_terminal_fits_it(command: list[str], columns: int) ->
     said = in_a_terminal(command, columns)
     assert said
     assert max(map(len, said.splitlines())) <= columns
+
+
+def test_a_terminal_shows_which_process_runs_and_how_many_are_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    command = ["compare", "--command", "true", "--rounds", "1"]
+    assert re.search(r"round 1 of 1: min_sms=0 .* 3/4 ", in_a_terminal(command, 100))
 
 
 def test_what_is_said_elsewhere_is_one_line() -> None:
