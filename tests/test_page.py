@@ -1,4 +1,4 @@
-"""The page of `explain --html`: what it says, that it is whole, and that it needs nothing else."""
+"""What `explain` says on its page and on a screen. The page is whole, and needs nothing else."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ from inductor_override.explanation.report import (
     Totals,
     Verdict,
 )
+from inductor_override.explanation.text import as_text
+from inductor_override.explanation.verdict import judge
 from inductor_override.simulation.machine_code import MachineCode
 from inductor_override.simulation.result import CandidateKernel
 
@@ -326,6 +328,121 @@ def test_a_pipe_is_written_to(report: Report, tmp_path: Path) -> None:
     reader.join(10)
     assert read == [page(report)]
     assert pipe.is_fifo()
+
+
+def on_a_screen(report: Report) -> list[list[str]]:
+    """The cells of each line; a sentence is one cell."""
+    return [re.split(r"\s{2,}", line.strip()) for line in as_text(report).splitlines()]
+
+
+def with_products(report: Report, *problems: Problem, override: Side | None = None) -> Report:
+    """Of one GPU, with as many candidates for each product."""
+    sides = Side(1, "extern_kernels.mm"), override or side(CODES[0])
+    column = dataclasses.replace(
+        report.gpus[0], problems=dict.fromkeys(range(len(problems)), sides)
+    )
+    return dataclasses.replace(report, problems=problems, gpus=(column,))
+
+
+class TestScreen:
+    def test_the_products_with_most_operations_come_first(self, report: Report) -> None:
+        rows = on_a_screen(report)
+        first = next(at for at, row in enumerate(rows) if row[0].startswith("addmm"))
+        assert rows[first : first + 3] == [
+            ["addmm 4096x512x1024 float16", *("2", "70%", "1 -> 5", "4", "?", "?", "?", "nothing")],
+            ["bmm 64x512x1024 float16", "2", "20%", "1 -> 1", "0", "(no template)"],
+            ["mm 8x512x1024 float16", *("2", "10%", "1 -> 3", "2", "1", "1", "2", "relu + add")],
+        ]
+
+    def test_an_interrupted_one_says_so(self, report: Report) -> None:
+        said = "Interrupted: not every candidate was compiled, so some columns say ?."
+        assert [said] not in on_a_screen(report)
+        assert [said] in on_a_screen(dataclasses.replace(report, complete=False))
+
+    def test_products_of_one_size_are_told_apart_by_their_layouts(self, report: Report) -> None:
+        one, other, third = product("mm", 8, 0.2), product("mm", 8, 0.1), product("mm", 9, 0.3)
+        other = dataclasses.replace(other, layout="column, row")
+        names = [row[0] for row in on_a_screen(with_products(report, one, other, third))]
+        assert [name for name in names if name.startswith("mm ")] == [
+            "mm 9x512x1024 float16",
+            "mm 8x512x1024 float16 (row, column)",
+            "mm 8x512x1024 float16 (column, row)",
+        ]
+
+    def test_the_smallest_of_many_products_are_left_out(self, report: Report) -> None:
+        many = [product("mm", m, m / 300) for m in range(1, 25)]
+        names = [row[0] for row in on_a_screen(with_products(report, *many))]
+        shown = [name for name in names if name.startswith("mm ")]
+        assert shown == [f"mm {m}x512x1024 float16" for m in range(24, 4, -1)]
+        assert "and 4 more, with fewer FLOPs: see --json" in names
+
+    @pytest.mark.parametrize(
+        ("codes", "products", "named"),
+        [
+            (CODES[:2], 1, True),
+            (CODES[:1], 1, False),
+            (CODES[2:], 1, False),
+            (CODES[:2], 2, False),
+        ],
+        ids=["one too large", "all fit", "no code", "two products"],
+    )
+    def test_the_tiles_that_are_too_large_are_named_for_one_product(
+        self,
+        report: Report,
+        codes: tuple[MachineCode | None, ...],
+        products: int,
+        named: bool,
+    ) -> None:
+        problems = [product("mm", m, 0.5) for m in range(products)]
+        text = " ".join(as_text(with_products(report, *problems, override=side(*codes))).split())
+        assert ("Too large for 101,376 bytes of shared memory" in text) == named
+        assert ("rows x columns x depth: 64x128x64 with 2 stages." in text) == named
+
+    def test_few_operations_and_bytes_have_no_prefix(self, report: Report) -> None:
+        small = dataclasses.replace(report, flops=128)
+        assert as_text(small).startswith("Mlp: 128 FLOP, torch 2.13.0")
+        assert "moved 0 B -> 0 B." in as_text(small)
+        assert "The model has 128 FLOP (floating-point operations; no rate)" in words(page(small))
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        (
+            side(CODES[2], CODES[2]),
+            "none of the 2 Triton candidates can run on NVIDIA GeForce RTX 3060: Triton does not "
+            f"compile them for compute capability 8.6 (ptxas: {BAD} & no more).",
+        ),
+        (
+            side(CODES[1], CODES[1]),
+            "none of the 2 Triton candidates can run on NVIDIA GeForce RTX 3060: each needs more "
+            "shared memory than the 101,376 bytes that a thread block may have.",
+        ),
+    ],
+    ids=["no code", "too large"],
+)
+def test_where_no_candidate_can_run_the_reason_is_said(
+    report: Report, override: Side, said: str
+) -> None:
+    asked = with_products(report, product("mm", 8, 1), override=override)
+    verdict = judge(asked.gpus[0], asked.problems, {})
+    assert verdict.code == "nothing-fits"
+    assert verdict.text == f"The override opens the gate, but {said}"
+    shown = as_text(
+        dataclasses.replace(asked, gpus=(dataclasses.replace(asked.gpus[0], verdict=verdict),))
+    )
+    assert "(28 SMs, compute capability 8.6): nothing-fits" in shown
+    assert "if the first Triton candidate wins" not in shown, "none can win"
+
+
+def test_where_no_product_has_a_template_there_is_nothing_to_try(report: Report) -> None:
+    asked = with_products(report, product("mm", 8, 1), override=Side(1, "extern_kernels.mm"))
+    verdict = judge(asked.gpus[0], asked.problems, {})
+    assert verdict == Verdict(
+        "no-gemm-behind-the-gate",
+        "The override opens the gate, but Inductor has no Triton template for any product of this "
+        "model.",
+    )
 
 
 IN_A_FRAME = """<!doctype html><title>test</title>
