@@ -20,7 +20,18 @@ from this_torch import CHECKS_BFLOAT16, NAMES_ITS_KERNELS, NAMES_TEMPLATES, STOC
 
 import inductor_override
 from inductor_override import catalogue
-from inductor_override.simulation import Lowering, SimulationError, install_gpu, lower, toolchain
+from inductor_override.simulation import (
+    Lowering,
+    SimulationError,
+    hardware,
+    install_gpu,
+    lower,
+    machine_code,
+    toolchain,
+)
+from inductor_override.simulation.indexing import _indexed
+from inductor_override.simulation.machine_code import MachineCode
+from inductor_override.simulation.result import CandidateKernel
 
 SCRIPT = """
 import json, sys, threading
@@ -220,6 +231,83 @@ class TestGpu:
             f"torch {torch.__version__} does not compile bfloat16 for Tesla T4 "
             "(compute capability 7.5)"
         )
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        (),
+        (-1,),
+        (0, slice(None), slice(1, None, 2)),
+        (slice(None, None, 2), slice(-2, None)),
+        (slice(0, 0),),
+        (None, 1, Ellipsis, None),
+        (Ellipsis, 2),
+        (torch.tensor(1),),
+        (torch.tensor([[0, 1], [1, 2]]),),
+        (torch.tensor([2, 0]), 0),
+        (torch.tensor([2, 0]), slice(None), torch.tensor([1, 3])),
+        (torch.tensor([2, 0]), None, torch.tensor([1, 3])),
+        (torch.tensor([True, False, True]), 0),
+        (torch.arange(12).reshape(3, 4) % 2 == 0,),
+        (Ellipsis, torch.arange(20).reshape(4, 5) % 3 == 0),
+    ],
+)
+def test_a_tensor_on_the_simulated_gpu_is_indexed_as_torch_does_it(index: tuple[Any, ...]) -> None:
+    """On the CPU, where torch's own way works too."""
+    tensor = torch.arange(3 * 4 * 5).reshape(3, 4, 5)
+    assert torch.equal(_indexed(tensor, index), tensor[index])
+
+
+@pytest.mark.same_everywhere
+class TestCandidate:
+    """Triton's compiler is stood in for."""
+
+    KERNEL = CandidateKernel("triton_mm", "kernel.py", "kernel", (64, 64, 32), 3, 4, 16)
+
+    @pytest.fixture(autouse=True)
+    def gpu(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        pytest.importorskip("triton")  # its version is part of a result's name on the disk
+        monkeypatch.setattr(hardware, "_installed", catalogue.find("RTX 3060"))
+
+    @pytest.mark.parametrize(
+        ("said", "reason"),
+        [
+            (
+                "`ptxas` stderr:\nptxas fatal   : Value 'sm_75' is not defined\nSee kernel.ptx\n",
+                "ptxas fatal   : Value 'sm_75' is not defined",
+            ),
+            (
+                "ptxas error   : too much shared data\n\nRepro command: ptxas kernel.ptx\n",
+                "ptxas error   : too much shared data",
+            ),
+            ("at 12:4:\n  unsupported dtype\n\n", "unsupported dtype"),
+            ("", "RuntimeError"),
+        ],
+    )
+    def test_one_that_triton_does_not_compile_has_the_reason_in_one_line(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str, reason: str
+    ) -> None:
+        def fails(kernel: CandidateKernel) -> None:
+            raise RuntimeError(said)
+
+        monkeypatch.setattr(machine_code, "_compile", fails)
+        assert machine_code.compile_kernel("key", self.KERNEL, tmp_path).error == reason
+
+    @pytest.mark.parametrize("folder", ["kept", "full/kept"])
+    def test_a_disk_that_cannot_be_written_costs_time_and_not_the_answer(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, folder: str
+    ) -> None:
+        """Where it can be written, the same result is there the next time."""
+        (tmp_path / "full").write_text("a file, where a folder would have to be made")
+        answers = iter([MachineCode(registers=1), MachineCode(registers=2)])
+        monkeypatch.setattr(machine_code, "_compile", lambda kernel: None)
+        monkeypatch.setattr(machine_code, "_inspect", lambda *compiled: next(answers))
+        found = [
+            machine_code.compile_kernel("key", self.KERNEL, tmp_path / folder).registers
+            for _ in range(2)
+        ]
+        assert found == ([1, 1] if folder == "kept" else [1, 2])
 
 
 def test_nothing_is_installed_where_inductor_is_imported_already() -> None:
