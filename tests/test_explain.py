@@ -163,6 +163,12 @@ class TestOneProduct:
             {"options": {"max_autotune_gemm_backends": "ATEN"}},
         ),
         ("not-compiled", "T4", Problem(256, 128, 512, dtype="bfloat16"), {}),
+        (
+            "not-compiled",
+            "RTX 3060",
+            SMALL,
+            {"options": {"max_autotune_gemm_backends": "TRITON"}},
+        ),
         ("deterministic", "RTX 3060", SMALL, {"options": {"deterministic": True}}),
     ],
 )
@@ -177,6 +183,8 @@ def test_every_reason_why_not_has_its_code(
     report = explain(problem, gpu=gpu, compile_candidates=False, **how)
     assert [*report.verdicts.values()] == [code]
     assert report.gpus[0].verdict.text.endswith(".")
+    if code == "not-compiled" and options:
+        assert "finds no kernel for a product with the backends" in report.gpus[0].verdict.text
 
 
 @captures_models
@@ -221,6 +229,10 @@ class TestModel:
         report = explain(Loss, inputs, train=True, compile_candidates=False)
         assert report.gpus[0].totals.gemms == 2, "forward, and the gradient of the weight"
         assert report.flops == 2 * 2 * 32 * 64 * 32
+
+    def test_a_training_step_in_which_nothing_can_be_trained_is_refused(self) -> None:
+        with pytest.raises(SimulationError, match="no output of the model depends on a parameter"):
+            explain(torch.nn.Tanh, (torch.randn(64, 64),), train=True, compile_candidates=False)
 
     def test_outputs_that_are_inputs_or_views_of_them(self) -> None:
         class Views(torch.nn.Module):
@@ -289,17 +301,48 @@ class TestModel:
         assert [*report.verdicts.values()] == ["no-gemm-behind-the-gate"]
         assert "never asks the gate" in report.gpus[0].verdict.text
 
-    def test_attention_stays_the_fused_kernel(self) -> None:
+    def test_attention_stays_the_fused_kernel_where_torch_has_one(self) -> None:
         class Attends(torch.nn.Module):
-            def forward(self, x: torch.Tensor) -> torch.Tensor:
-                return torch.nn.functional.scaled_dot_product_attention(x, x, x, is_causal=True)
+            def forward(
+                self,
+                x: torch.Tensor,
+                allowed: torch.Tensor,
+                added: torch.Tensor,
+                few: torch.Tensor | None = None,
+                flat: torch.Tensor | None = None,
+            ) -> list[torch.Tensor]:
+                attention = torch.nn.functional.scaled_dot_product_attention
+                out = [
+                    attention(x, x, x, is_causal=True),
+                    attention(x, x, x, attn_mask=allowed),
+                    attention(x, x, x, attn_mask=added),
+                ]
+                if few is not None:
+                    out.append(attention(x, few, few, enable_gqa=True))
+                if flat is not None:
+                    out.append(attention(flat, flat, flat))
+                return out
 
-        x = torch.randn(1, 4, 64, 32, dtype=torch.float16)
-        for gpu in ("RTX 3060", "T4"):
-            report = explain(Attends, (x,), gpu=gpu, compile_candidates=False)
-            assert report.problems == ()
-            assert report.flops > 0
-            assert [*report.verdicts.values()] == ["no-gemm-behind-the-gate"]
+        x, few, flat = (
+            torch.randn(*sizes, dtype=torch.float16)
+            for sizes in ((1, 4, 64, 32), (1, 2, 64, 32), (3, 96, 16))
+        )
+        allowed = torch.ones(64, 64, dtype=torch.bool)
+        added = torch.zeros(1, 1, 64, 64, dtype=torch.float16)
+        fused, product = 2 * 2 * (4 * 64 * 64 * 32), 2 * (3 * 96 * 96 * 16)
+
+        report = explain(Attends, (x, allowed, added), gpu="T4", compile_candidates=False)
+        assert report.problems == ()
+        assert report.flops == 3 * fused
+        assert [*report.verdicts.values()] == ["no-gemm-behind-the-gate"]
+        # The kernel takes a mask of numbers: another one makes it of the mask of bools.
+        assert report.gpus[0].totals.kernels == (1, 1)
+
+        report = explain(Attends, (x, allowed, added, few, flat), compile_candidates=False)
+        # No fused kernel takes a query of three sizes: that attention is two products.
+        products = [(p.op, p.batch, p.m, p.k, p.n) for p in report.problems]
+        assert products == [("bmm", 3, 96, 16, 96), ("bmm", 3, 96, 96, 16)]
+        assert report.flops == 4 * fused + 2 * product
 
     def test_a_symbolic_batch(self) -> None:
         report = explain(
