@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import ctypes
+import dataclasses
 import json
 import os
 import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
+import torch
 from click.testing import CliRunner
 from this_torch import CAPTURES_MODELS, STOCK_MIN_SMS
 
 import inductor_override
 from inductor_override import catalogue
 from inductor_override.cli import main
+from inductor_override.cli.explain import _gpu_here
+from inductor_override.explanation import process
 from inductor_override.patches import select
 from inductor_override.simulation import SimulationError, toolchain
 
@@ -105,6 +112,7 @@ class Net(torch.nn.Module):
         return torch.relu(self.linear(x))
 
 def build():
+    assert torch.ones(1).item() == 1  # values are there to be looked at
     return Net().half(), (torch.zeros(64, 64, dtype=torch.float16),)
 
 def with_a_dict():
@@ -120,7 +128,12 @@ class Jumps(Net):
             return x
         return -x
 
+class Branches(Net):
+    def forward(self, x):
+        return torch.cond(x.sum() > 0, torch.relu, torch.tanh, (x,))
+
 number = 3
+linear = torch.nn.Linear(64, 64)
 """
 
 
@@ -129,6 +142,7 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("models") / "my_model.py"
     path.write_text(MODEL)
     (path.parent / "types.py").write_text("raise RuntimeError('the folder has a types.py')\n")
+    (path.parent / "notes.txt").write_text("Net\n")
     return path
 
 
@@ -164,7 +178,9 @@ def test_a_model_of_the_users_own(triton: None, model_file: Path, tmp_path: Path
         ),
         (["--module", "none.py:Net"], "there is no file none.py", ""),
         (["--module", "no.such:Net"], "importing no.such failed", "No module named 'no'"),
+        (["--module", "notes.txt:Net"], "notes.txt is no file of Python; allowed: PACKAGE", ""),
         (["--module", "my_model.py:Nett"], "has no Nett; what it has of that kind: Net, build", ""),
+        (["--module", "my_model.py:Nett"], "broken, Jumps, Branches, linear", ""),
         (["--module", "my_model.py:number"], "is int, neither", ""),
         (["--module", "my_model.py:Net"], "give each with --input 'dtype[sizes]'", ""),
         (["--module", "my_model.py:broken"], "broken() raised an error", "no such checkpoint"),
@@ -173,6 +189,22 @@ def test_a_model_of_the_users_own(triton: None, model_file: Path, tmp_path: Path
             "cannot capture Net with float32[8,65]",
             "",
         ),
+        (
+            ["--module", "my_model.py:Net", *["--input", "float32[8,64]"] * 2],
+            "Net cannot be called with float32[8,64], float32[8,64]: too many positional",
+            "its forward takes (x)",
+        ),
+        (
+            ["--module", "my_model.py:Branches", "--input", "float32[8,64]"],
+            "Branches cannot be lowered elsewhere: its graph has a part that only this process",
+            "as FlexAttention, torch.cond and loops have",
+        ),
+        (
+            ["--dynamic", "--module", "my_model.py:Net", "--input", "float32[1,64]"],
+            "Net fixes the first size of its inputs, so it has no symbolic batch",
+            "give inputs whose first size is more than 1",
+        ),
+        (["--dynamic"], "--dynamic is for a model of your own: give --module too", ""),
         (
             ["--module", "my_model.py:with_a_dict"],
             "for keyword arguments return (module, (), {...})",
@@ -230,6 +262,55 @@ def test_a_torch_that_captures_no_models_is_exit_3_and_says_what_can_be_asked(
         "error: a model can be explained from torch 2.6 on; this is torch 2.5.1. Ask about its "
         "products by --shape\n"
     )
+
+
+@pytest.mark.simulated
+def test_ctrl_c_before_anything_is_known_is_exit_130_and_no_report(
+    triton: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(process, "run", interrupted)
+    done = CliRunner().invoke(main, ["explain", "--gpu", "T4", "--json"])
+    assert done.exit_code == 130
+    assert done.output == "interrupted before anything was known\n"
+
+
+class TestTheGpuThatIsHere:
+    """NVIDIA's driver is stood in for, and so is what torch says of the hardware."""
+
+    def test_each_kind_is_explained_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        tells_its_memory = types.SimpleNamespace(
+            name="another",
+            multi_processor_count=132,
+            major=9,
+            minor=0,
+            shared_memory_per_block_optin=200_704,
+        )
+        unlisted = types.SimpleNamespace(
+            name="unlisted", multi_processor_count=4, major=99, minor=0
+        )
+        first = torch.cuda.get_device_properties(0)
+        devices = [first, tells_its_memory, first, unlisted]
+        monkeypatch.setattr(ctypes, "CDLL", lambda name: None)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: len(devices))
+        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda number: devices[number])
+        assert [dataclasses.astuple(gpu) for gpu in _gpu_here()] == [
+            ("stand-in", 28, (8, 6), 101_376, "device"),
+            ("another", 132, (9, 0), 200_704, "device"),
+            ("unlisted", 4, (99, 0), 49_152, "device"),
+        ]
+
+    def test_none_without_a_driver_and_torch_is_not_asked(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def missing(name: str) -> None:
+            raise OSError(f"{name}: cannot open shared object file")
+
+        monkeypatch.setattr(ctypes, "CDLL", missing)
+        monkeypatch.delattr(torch.cuda, "device_count")
+        assert _gpu_here() == []
 
 
 @pytest.mark.simulated

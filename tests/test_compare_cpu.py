@@ -69,6 +69,12 @@ class WithLoss(Net):
     def forward(self, x):
         out = super().forward(x)
         return types.SimpleNamespace(loss=out.sum(), of_no_use=out.detach())
+def without_weights():
+    with torch.device("meta"):
+        return product()
+
+def words():
+    return torch.nn.Embedding(2, 4)
 """
 
 
@@ -378,6 +384,18 @@ def test_a_product_computes_what_its_text_says(op: str, epilogue: str) -> None:
     assert torch.equal(out, eval(problem.text, known))
     assert out.shape == {"conv2d": (1, 8, 2, 3)}.get(op, (3, 6, 8) if batch == 3 else (6, 8))
     assert torch.equal(out, second.step(second.module)[0]), "seeded"
+
+
+def test_a_model_that_was_built_without_weights_is_refused(folder: Path) -> None:
+    with pytest.raises(WorkloadError, match=r"Linear was built on the meta device.*cannot be run"):
+        case_of(folder, "without_weights")
+
+
+def test_whole_numbers_as_inputs_can_be_indices(folder: Path) -> None:
+    case = case_of(folder, "words", inputs=("int64[100]",))
+    assert set(case.args[0].tolist()) == {0, 1}
+    ((out,),) = case.outputs(case.module)
+    assert out.shape == (100, 4)
 
 
 def test_the_layers_of_a_model_are_its_distinct_products(folder: Path) -> None:
