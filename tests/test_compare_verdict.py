@@ -322,10 +322,11 @@ def in_a_script(x: Any) -> Any:
         ("m.py:Net", "--module m.py:Net"),
         (torch.nn.Identity, "--module torch.nn.modules.linear:Identity"),
         (in_a_script, "--module script.py:in_a_script"),
-        (Problem(8, 16, 32), "--shape 8x16x32 --op mm"),
+        (Problem(8, 16, 32), "--shape 8x16x32 --op mm --dtype float16 --epilogue relu"),
         (
-            [Problem(8, 16, 32, "bmm"), Problem(1, 2, 3, "bmm")],
-            "--shape 8x16x32 --shape 1x2x3 --op bmm",
+            [Problem(8, 16, 32, "bmm", "none", "float32", 4), Problem(1, 2, 3)]
+            + [Problem(1, 2, 3, "bmm", "none", "float32", 4)],
+            "--shape 8x16x32 --shape 1x2x3 --op bmm --batch 4 --dtype float32 --epilogue none",
         ),
     ],
 )

@@ -411,15 +411,21 @@ class TestScreen:
         (
             side(CODES[2], CODES[2]),
             "none of the 2 Triton candidates can run on NVIDIA GeForce RTX 3060: Triton does not "
-            f"compile them for compute capability 8.6 (ptxas: {BAD} & no more).",
+            f"compile 2 of them for compute capability 8.6 (ptxas: {BAD} & no more).",
         ),
         (
             side(CODES[1], CODES[1]),
-            "none of the 2 Triton candidates can run on NVIDIA GeForce RTX 3060: each needs more "
+            "none of the 2 Triton candidates can run on NVIDIA GeForce RTX 3060: 2 need more "
+            "shared memory than the 101,376 bytes that a thread block may have.",
+        ),
+        (
+            side(CODES[1], CODES[2]),
+            "none of the 2 Triton candidates can run on NVIDIA GeForce RTX 3060: Triton does not "
+            f"compile 1 of them for compute capability 8.6 (ptxas: {BAD} & no more); 1 needs more "
             "shared memory than the 101,376 bytes that a thread block may have.",
         ),
     ],
-    ids=["no code", "too large"],
+    ids=["no code", "too large", "both"],
 )
 def test_where_no_candidate_can_run_the_reason_is_said(
     report: Report, override: Side, said: str

@@ -54,6 +54,8 @@ class Question:
             raise ComparisonError(
                 "compare one thing: a model, products by their sizes, or a command"
             )
+        if self.problems and self.inputs:
+            raise ComparisonError("inputs belong to a model; products have their sizes")
         if self.command is not None and not _words(self.command):
             raise ComparisonError(
                 f"--command {self.command!r} is not valid; allowed: a command line, with its "

@@ -11,7 +11,7 @@ from inductor_override.comparison.arms import Arm
 from inductor_override.comparison.figures import compile_seconds
 from inductor_override.comparison.result import Result
 from inductor_override.comparison.schedule import CHECK
-from inductor_override.comparison.sentences import FASTER, shown
+from inductor_override.comparison.sentences import FASTER, calls, shown
 from inductor_override.comparison.verdict import Judged, judge
 from inductor_override.request.names import ENV_OPTION
 
@@ -53,7 +53,7 @@ def recommend(result: Result) -> Recommendation:
     assert best.ratio is not None
     text = f"Use {best.name}: it takes {shown(best.ratio)} times as long as {result.arms[0].name}"
     if best.break_even:
-        text += f", and its longer compilation is paid for after {best.break_even:,} calls"
+        text += f", and its longer compilation is paid for after {calls(best.break_even)}"
     mode = arm.mode or result.question.base_mode
     own = result.question.command is not None
     return Recommendation(

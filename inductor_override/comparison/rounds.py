@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from inductor_override.comparison.arms import Arm, checked
@@ -133,9 +134,14 @@ def _check_device(question: Question) -> None:
 def _explain(question: Question) -> str:
     if question.module is not None:
         inputs = "".join(f" --input '{each}'" for each in question.inputs)
-        return f"--module {question.module}{inputs} --gpu NAME"
-    shapes = " ".join(f"--shape {p.m}x{p.k}x{p.n}" for p in question.problems[:3])
-    return f"{shapes} --op {question.problems[0].op} --gpu NAME"
+        train = " --train" if question.train else ""
+        return f"--module {question.module}{inputs}{train} --gpu NAME"
+    first = question.problems[0]
+    alike = [p for p in question.problems if replace(first, m=p.m, k=p.k, n=p.n) == p]
+    shapes = " ".join(f"--shape {p.m}x{p.k}x{p.n}" for p in alike[:3])
+    batch = f" --batch {first.batch}" if first.batch > 1 else ""
+    how = f"--op {first.op}{batch} --dtype {first.dtype} --epilogue {first.epilogue}"
+    return f"{shapes} {how} --gpu NAME"
 
 
 def _check_arms_of_command(arms: list[Arm]) -> None:

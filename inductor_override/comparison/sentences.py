@@ -78,6 +78,11 @@ def what_can_be_seen(result: Result) -> str:
     return f"{line}."
 
 
+def calls(number: int) -> str:
+    """`1 call`, `1,200 calls`."""
+    return f"{number:,} call{'' if number == 1 else 's'}"
+
+
 def shown(ratio: Interval) -> str:
     """A ratio with its interval, in the digits that the interval supports."""
     if not ratio.known:

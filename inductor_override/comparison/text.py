@@ -21,7 +21,7 @@ from inductor_override.comparison.result import (
     Result,
 )
 from inductor_override.comparison.schedule import ROUND
-from inductor_override.comparison.sentences import FASTER, SAME, shown, what_can_be_seen
+from inductor_override.comparison.sentences import FASTER, SAME, calls, shown, what_can_be_seen
 from inductor_override.comparison.verdict import Judged, judge
 
 _MOST_LINES = 12
@@ -114,7 +114,7 @@ def _unit(result: Result) -> str:
 def paid(judged: Judged) -> str:
     """After how many calls the longer compilation is paid for."""
     if judged.verdict == FASTER and judged.break_even is not None:
-        return f"{judged.break_even:,} calls" if judged.break_even else "at once"
+        return calls(judged.break_even) if judged.break_even else "at once"
     return "never" if judged.verdict in ("SLOWER", SAME) else ""
 
 

@@ -70,8 +70,8 @@ class Assembly:
             both = [self._arms[number, arm] for arm in ("stock", "override")]
             failed = next((arm for arm in both if arm["kind"] == "not-compiled"), None)
             if failed is not None:
-                text = f"{failed['message']}. Ask about another dtype."
-                columns.append(OnGpu(gpu, verdict=Verdict("not-compiled", text)))
+                verdict = Verdict("not-compiled", f"{failed['message']}.")
+                columns.append(OnGpu(gpu, verdict=verdict))
                 continue
             stock, override = ([Lowering.from_dict(g) for g in arm["graphs"]] for arm in both)
             sides: dict[Key, tuple[Side, Side]] = {}

@@ -80,18 +80,23 @@ def _of_candidates(gpu: Gpu, forced: dict[Problem, Side], column: OnGpu) -> Verd
         if (fitting := [c for c in side.triton if c.fits(gpu)])
     }
     if compiled and not runnable:
+        reasons = []
         failed = sum(c.code is not None and c.code.error is not None for c in candidates)
-        reason = (
-            f"Triton does not compile them for compute capability {gpu.capability} "
-            f"({_first_error(candidates)})"
-            if failed == len(candidates)
-            else f"each needs more shared memory than the {gpu.shared_memory_optin:,} bytes that a "
-            "thread block may have"
-        )
+        if failed:
+            reasons.append(
+                f"Triton does not compile {failed} of them for compute capability "
+                f"{gpu.capability} ({_first_error(candidates)})"
+            )
+        if large := len(candidates) - failed:
+            need = "needs" if large == 1 else "need"
+            reasons.append(
+                f"{large} {need} more shared memory than the {gpu.shared_memory_optin:,} bytes "
+                "that a thread block may have"
+            )
         return Verdict(
             "nothing-fits",
             f"The override opens the gate, but none of the {len(candidates)} Triton candidates can "
-            f"run on {gpu.name}: {reason}.",
+            f"run on {gpu.name}: {'; '.join(reasons)}.",
         )
     wanting = [problem for problem in runnable if problem.dtype in _TENSOR_CORE_DTYPES]
     using = [

@@ -123,7 +123,7 @@ def _lower(graph: CudaGraph, context: Any) -> Lowering:
             if "NoValidChoicesError" in f"{type(error).__name__} {error}":
                 raise NotCompiledError(
                     f"torch {torch.__version__} finds no kernel for a product with the backends "
-                    "that were asked for, on one of the two sides"
+                    "that were asked for, on one of the two sides. Ask with ATEN among them, too"
                 ) from error
             # Later releases wrap what Inductor raises into an InductorError.
             if not isinstance(getattr(error, "inner_exception", error), SkipFrame):
@@ -132,7 +132,7 @@ def _lower(graph: CudaGraph, context: Any) -> Lowering:
             dtype = graph.inputs[0].dtype
             raise NotCompiledError(
                 f"torch {torch.__version__} does not compile {str(dtype).removeprefix('torch.')} "
-                f"for {gpu.name} (compute capability {gpu.capability})"
+                f"for {gpu.name} (compute capability {gpu.capability}). Ask about another dtype"
             ) from error
     after = _cache_counters(counters)
     source = recorder.sources[-1] if recorder.sources else _cached_source(compiled)
