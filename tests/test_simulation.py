@@ -229,7 +229,7 @@ class TestGpu:
     def test_a_dtype_that_torch_does_not_compile_for_the_gpu(self, seen: dict[str, Any]) -> None:
         assert seen["T4 declined"] == (
             f"torch {torch.__version__} does not compile bfloat16 for Tesla T4 "
-            "(compute capability 7.5)"
+            "(compute capability 7.5). Ask about another dtype"
         )
 
 
@@ -251,6 +251,7 @@ class TestGpu:
         (torch.tensor([True, False, True]), 0),
         (torch.arange(12).reshape(3, 4) % 2 == 0,),
         (Ellipsis, torch.arange(20).reshape(4, 5) % 3 == 0),
+        (torch.arange(12).reshape(3, 4) % 2 == 0, torch.tensor([0, 1, 2, 3, 4, 0])),
     ],
 )
 def test_a_tensor_on_the_simulated_gpu_is_indexed_as_torch_does_it(index: tuple[Any, ...]) -> None:

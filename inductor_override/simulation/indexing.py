@@ -41,7 +41,8 @@ def _indexed(tensor: Any, index: tuple[Any, ...]) -> Any:
     aten = torch.ops.aten
     if not any(each is Ellipsis for each in index):
         index = (*index, Ellipsis)
-    dimension, by_tensor = 0, {}
+    # Of a mask torch's list has one place for all its dimensions.
+    dimension, within_masks, by_tensor = 0, 0, {}
     for each in index:
         if each is None:
             tensor = aten.unsqueeze.default(tensor, dimension)
@@ -52,8 +53,9 @@ def _indexed(tensor: Any, index: tuple[Any, ...]) -> Any:
             tensor = aten.slice.Tensor(tensor, dimension, each.start, each.stop, each.step or 1)
             dimension += 1
         elif isinstance(each, torch.Tensor):
-            by_tensor[dimension] = each
+            by_tensor[dimension - within_masks] = each
             dimension += _dimensions_of(each)
+            within_masks += _dimensions_of(each) - 1
         else:
             tensor = aten.select.int(tensor, dimension, each)
     if not by_tensor:
