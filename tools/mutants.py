@@ -165,7 +165,8 @@ def test(folder: Path, likely: tuple[str, ...]) -> int:
 
     from inductor_override import autoload
 
-    autoload.activate()  # what `import torch` would have done at its end
+    if hasattr(sys.modules["torch"], "_import_device_backends"):  # from 2.5 on
+        autoload.activate()  # what `import torch` would have done at its end
     quiet = ["-q", "-x", "-p", "no:cacheprovider", "-m", "not slow", f"--rootdir={ROOT}"]
     for names in (likely, [name for name in TESTS if name not in likely]):
         tests = [str(ROOT / "tests" / f"test_{name}.py") for name in names]
