@@ -359,6 +359,11 @@ class TestScreen:
         assert [said] not in on_a_screen(report)
         assert [said] in on_a_screen(dataclasses.replace(report, complete=False))
 
+    def test_why_candidates_were_not_compiled(self, report: Report) -> None:
+        errors = [c.code.error for c in candidates(*CODES) if c.code is not None and c.code.error]
+        said = f"Triton does not compile {len(errors)} of the candidates: {errors[0]}."
+        assert said in " ".join(as_text(report).split())
+
     def test_products_of_one_size_are_told_apart_by_their_layouts(self, report: Report) -> None:
         one, other, third = product("mm", 8, 0.2), product("mm", 8, 0.1), product("mm", 9, 0.3)
         other = dataclasses.replace(other, layout="column, row")

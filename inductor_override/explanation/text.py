@@ -125,6 +125,10 @@ def _facts(column: OnGpu) -> list[str]:
             f"Tuning compiles {totals.candidate_kernels} distinct Triton kernels before it times "
             f"any.{seconds}"
         )
+        candidates = (c for _, override in column.problems.values() for c in override.triton)
+        errors = [c.code.error for c in candidates if c.code is not None and c.code.error]
+        if errors and column.verdict.code != "nothing-fits":  # that verdict says so itself
+            lines.append(f"Triton does not compile {len(errors)} of the candidates: {errors[0]}.")
         lines += _tiles(column)
         lines += column.notes
     return lines
