@@ -342,6 +342,11 @@ def test_without_a_gpu_it_says_how_explain_is_asked_the_same(
     assert f": inductor-override explain {words} --gpu NAME. " in str(caught.value)
 
 
+def test_products_take_no_inputs() -> None:
+    with pytest.raises(ComparisonError, match="inputs belong to a model"):
+        compare(Problem(8, 16, 32), ["float32[8]"])
+
+
 def test_what_a_notebook_defines_must_be_in_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(in_a_script, "__module__", "__main__")
     monkeypatch.setitem(sys.modules, "__main__", types.ModuleType("__main__"))
