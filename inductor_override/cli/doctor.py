@@ -82,10 +82,7 @@ def doctor(
     except ImportError as error:
         raise CannotError(f"torch cannot be imported: {error}") from None
     advice = examined.advice() if examined else []
-    said = {each.says for each in advice}  # who is at the gate of both processes is told once
-    advice += [
-        each for each in advise(machine, Asked(mode, dtype, shapes)) if each.says not in said
-    ]
+    advice += advise(machine, Asked(mode, dtype, shapes))
     if as_json:
         click.echo(json.dumps(_facts(machine, examined, advice), indent=2))
     else:
