@@ -18,6 +18,7 @@ PURELIB := import sysconfig; print(sysconfig.get_path('purelib'))
 
 demo: $(VENV)/installed
 	$(BIN)/inductor-override explain
+	@echo "Of a model of your own: $(BIN)/inductor-override explain --module FILE.py:NAME --gpu NAME"
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"

@@ -296,6 +296,12 @@ class TestModel:
             torch.set_float32_matmul_precision(before)
         assert facts(report)["override"]["tensor_cores"] > 0
 
+    def test_a_layer_for_which_torch_may_have_one_operation_is_named(self) -> None:
+        layer = torch.nn.TransformerEncoderLayer(64, 2, 64, batch_first=True)
+        report = explain(layer, (torch.zeros(2, 16, 64),), compile_candidates=False)
+        (column,) = report.gpus
+        assert "nn.TransformerEncoderLayer" in column.notes[0]
+
     def test_a_model_without_a_product(self) -> None:
         report = explain(torch.nn.Tanh, (torch.randn(64, 64),), compile_candidates=False)
         assert [*report.verdicts.values()] == ["no-gemm-behind-the-gate"]

@@ -109,7 +109,8 @@ def _show(machine: Machine, examined: Examined | None, advice: list[Advice]) -> 
     triton = f"Triton {machine.triton}" if machine.triton else "no Triton"
     module = f", patch module {machine.patch_module}" if machine.patch_module else ""
     out.print(Text(f"torch {machine.torch}, {triton}{module}"))
-    out.print(Text(f"override: {machine.verdict}"))
+    here = " in doctor's own process" if examined else ""
+    out.print(Text(f"override{here}: {machine.verdict}"))
     for device in machine.devices:
         out.print(Text(_device(device, machine)))
     if not machine.devices:
@@ -118,7 +119,9 @@ def _show(machine: Machine, examined: Examined | None, advice: list[Advice]) -> 
         )
     for report in examined.processes if examined else ():
         command = " ".join(report["command"])
-        out.print(Text(f"process {report['process']} ({command}): {report['line']}"))
+        nothing = not (report["graphs"] or report["asked"])
+        line = "no graph was compiled under the override" if nothing else report["line"]
+        out.print(Text(f"process {report['process']} ({command}): {line}"))
     for number, each in enumerate(advice, 1):
         out.print()
         out.print(Text(f"{number}. {each.says}", "bold"))

@@ -103,6 +103,7 @@ def explain(
     say = progress or (lambda *step: None)
     with tempfile.TemporaryDirectory(prefix="inductor-override-graph-") as folder:
         graph_file, problems, what = None, [], ""
+        notes: tuple[str, ...] = ()
         if _is_problem(model_or_problem):
             problems = (
                 [model_or_problem]
@@ -113,7 +114,7 @@ def explain(
         else:
             say("capturing the model", 0, 1)
             model = build(model_or_problem, args, kwargs, dtype=dtype, train=train)
-            what = model.name
+            what, notes = model.name, _of_fast_paths(model.module, train=train)
             graph_file = os.path.join(folder, "graph")
             Path(graph_file).write_bytes(pickle.dumps(capture(model, dynamic=dynamic)))
             del model
@@ -155,7 +156,21 @@ def explain(
                 raise
     report = assembly.report()
     assert isinstance(report, Explanation)
-    return report
+    columns = (dataclasses.replace(each, notes=(*notes, *each.notes)) for each in report.gpus)
+    return dataclasses.replace(report, gpus=tuple(columns))
+
+
+def _of_fast_paths(module: Any, *, train: bool) -> tuple[str, ...]:
+    """A note where Dynamo would capture what `torch.export` does not."""
+    import torch
+
+    kinds = (torch.nn.TransformerEncoderLayer, torch.nn.TransformerEncoder)
+    if train or not any(isinstance(each, kinds) for each in module.modules()):
+        return ()
+    return (
+        "The model contains nn.TransformerEncoderLayer. In eval and under torch.no_grad() torch "
+        "may run each layer as one operation, and then nothing of that layer is behind the gate.",
+    )
 
 
 def _is_problem(given: Any) -> bool:
