@@ -73,7 +73,7 @@ def short(results: dict[str, Any]) -> str:
     """Which releases pass all tests, in a sentence."""
     passed = [name for name, result in results.items() if result["outcome"] == "passed"]
     failed = [name for name in results if name not in passed]
-    text = f"All tests pass on {len(passed)} releases: {', '.join(passed)}."
+    text = f"All tests that apply pass on {len(passed)} releases: {', '.join(passed)}."
     if failed:
         text += f" Tests fail on {', '.join(failed)}."
     return textwrap.fill(text, 100) + "\n"
