@@ -263,6 +263,20 @@ def test_someone_elses_compile_fx(
     assert lowered == [7, 7]
 
 
+def test_the_gate_is_assigned_between_forward_and_backward(
+    lowered: list[int | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as assigned:
+        io.enable(min_sms=7)
+        out = forward()
+        assigned.setattr(utils, "is_big_gpu", lambda *args: True)
+        assert not io.status().live
+        backward(out)
+        assert io.status().live
+        assert lowered == [7, 7]
+    io.disable()
+
+
 @pytest.mark.parametrize("value", [-1, 7])
 def test_a_torch_that_has_changed_since_fails_no_backward(
     lowered: list[int | None], caplog: pytest.LogCaptureFixture, value: int
