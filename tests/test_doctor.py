@@ -371,6 +371,17 @@ def test_a_pasted_line_in_the_program_is_named(tmp_path: Path, how: str) -> None
 
 
 @pytest.mark.slow
+def test_a_program_without_the_override_has_no_count_of_graphs(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text("import torch; torch.compile(lambda x: x @ x)(torch.ones(3, 3))\n")
+    cache = {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
+    done = doctor("doctor", "--", sys.executable, str(program), **cache)
+    said = " ".join(done.stdout.split())
+    assert "override in doctor's own process: off: torch decides" in said
+    assert f"({program}): no graph was compiled under the override" in said
+
+
+@pytest.mark.slow
 def test_a_report_for_people(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)

@@ -164,8 +164,8 @@ def _of_fast_paths(module: Any, *, train: bool) -> tuple[str, ...]:
     """A note where Dynamo would capture what `torch.export` does not."""
     import torch
 
-    kinds = (torch.nn.TransformerEncoderLayer, torch.nn.TransformerEncoder)
-    if train or not any(isinstance(each, kinds) for each in module.modules()):
+    layer = torch.nn.TransformerEncoderLayer
+    if train or not any(isinstance(each, layer) for each in module.modules()):
         return ()
     return (
         "The model contains nn.TransformerEncoderLayer. In eval and under torch.no_grad() torch "
