@@ -20,6 +20,7 @@ from inductor_override.comparison.question import Question
 from inductor_override.comparison.result import Result, Run
 from inductor_override.comparison.rounds import _drop_what_has_no_partner, _nothing_to_time
 from inductor_override.comparison.schedule import CHECK, NOISE, ROUND, WARM, Step
+from inductor_override.comparison.sentences import calls
 from inductor_override.comparison.text import as_text
 from inductor_override.comparison.verdict import judge
 from inductor_override.workload.problem import Problem
@@ -340,6 +341,10 @@ def test_without_a_gpu_it_says_how_explain_is_asked_the_same(
     with pytest.raises(ComparisonError) as caught:
         compare(build)
     assert f": inductor-override explain {words} --gpu NAME. " in str(caught.value)
+
+
+def test_one_call_is_no_plural() -> None:
+    assert [calls(number) for number in (1, 2, 1200)] == ["1 call", "2 calls", "1,200 calls"]
 
 
 def test_products_take_no_inputs() -> None:
